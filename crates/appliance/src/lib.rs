@@ -1,0 +1,1 @@
+//! One whole node, sans-IO: heartbeat half, service half, mode cell.

@@ -1,0 +1,1 @@
+//! The outside: TAP, polling, pcap, the in-memory Ethernet segment.

@@ -1,0 +1,1 @@
+//! The services that ship: echo, discard, chargen, http.

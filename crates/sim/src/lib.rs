@@ -1,0 +1,1 @@
+//! A deterministic world of segments, nodes and clients.
