@@ -1,0 +1,1 @@
+//! Laboratory of network namespaces, bridges and TAPs for tests and benchmarks.
