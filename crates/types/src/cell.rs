@@ -55,6 +55,12 @@ impl ModeCell {
         }
     }
 
+    /// The mode as it was granted, whether or not the lease still holds.
+    pub fn granted_mode(&self) -> Mode {
+        let word = self.0.load(Ordering::Acquire);
+        Mode::from_code((word & 0b11) as u8).unwrap_or(Mode::Fenced)
+    }
+
     /// The low 16 bits of the term: enough to notice that a new activation has begun.
     pub fn term_tag(&self) -> u16 {
         (self.0.load(Ordering::Acquire) >> TERM_SHIFT) as u16
@@ -85,6 +91,7 @@ mod tests {
         cell.store(Grant { mode: Mode::Active, term: Term(9), lease });
         assert_eq!(cell.mode_at(lease.saturating_sub(Duration::from_micros(64))), Mode::Active);
         assert_eq!(cell.mode_at(lease), Mode::Fenced);
+        assert_eq!(cell.granted_mode(), Mode::Active);
         assert_eq!(cell.term_tag(), 9);
     }
 
