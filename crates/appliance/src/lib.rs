@@ -1,1 +1,22 @@
-//! One whole node, sans-IO: heartbeat half, service half, mode cell.
+//! One whole node, sans-IO: the [`HeartbeatHalf`] with the monitor and its own interface, the
+//! [`ServiceHalf`] with the stack behind its gate, and the mode cell between them.
+//!
+//! The daemon runs each half on a thread of its own; the simulator, the demo and the tests run both
+//! as one [`Node`]. It is the same code: threads are only a schedule around it.
+//!
+//! What belongs here: how the parts of a node are joined. What does not: clocks, descriptors and
+//! threads (`locum`, `locum-link`), or any rule about modes, frames or streams (the crates below).
+
+#![forbid(unsafe_code)]
+
+mod config;
+mod datagram;
+mod endpoint;
+mod heartbeat;
+mod node;
+mod service;
+
+pub use config::{NodeConfig, Peer, Seeds, ServicePort};
+pub use heartbeat::{HeartbeatHalf, HeartbeatStatus, Notice, Port, WillFrame};
+pub use node::{Node, NodeStatus};
+pub use service::{ServiceHalf, ServiceStatus};

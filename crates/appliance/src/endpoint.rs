@@ -1,0 +1,150 @@
+//! The node address on the link: the heartbeat half's own smoltcp Interface and UDP socket.
+//!
+//! Its MAC and address are the node's own, never the group's, so a waiting node is reachable and its
+//! beats never teach a switch where the virtual MAC is.
+
+use std::time::Duration;
+
+use locum_gate::{FrameQueue, Identity, node_mac};
+use locum_types::Instant;
+use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
+use smoltcp::socket::udp;
+use smoltcp::wire::{HardwareAddress, IpAddress, IpEndpoint};
+
+use crate::datagram::BEAT_HOP_LIMIT;
+use crate::{NodeConfig, Peer};
+
+/// Datagrams each way that may wait for one turn of the loop: 15 peers at a few beats each.
+const DATAGRAMS_MAX: usize = 64;
+const DATAGRAM_LEN_MAX: usize = 256;
+/// Frames each way that may wait for one turn of the loop.
+const FRAMES_MAX: usize = 256;
+/// smoltcp forgets a neighbour after 60 s, and asks for one neighbour a second at most: peers are
+/// introduced again well before.
+const INTRODUCE_EVERY: Duration = Duration::from_secs(20);
+
+pub(crate) struct Endpoint {
+    identity: Identity,
+    peers: Vec<Peer>,
+    port: u16,
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    socket: SocketHandle,
+    frames: FrameQueue,
+    introduce_at: Instant,
+}
+
+impl Endpoint {
+    pub(crate) fn new(config: &NodeConfig, seed: u64, now: Instant) -> Self {
+        let identity = config.identity.clone();
+        let mut frames = FrameQueue::new(config.mtu, FRAMES_MAX);
+        let mut settings = Config::new(HardwareAddress::Ethernet(identity.node_mac()));
+        settings.random_seed = seed;
+        let mut interface = Interface::new(settings, &mut frames, now.into());
+        interface.update_ip_addrs(|addresses| {
+            // One address in a list that holds eight.
+            let _ = addresses.push(identity.node_address);
+        });
+        let mut sockets = SocketSet::new(Vec::with_capacity(1));
+        let socket = sockets.add(beat_socket(identity.node_address.address(), config.port));
+        Endpoint {
+            identity,
+            peers: config.peers.clone(),
+            port: config.port,
+            interface,
+            sockets,
+            socket,
+            frames,
+            introduce_at: now,
+        }
+    }
+
+    pub(crate) fn set_peers(&mut self, peers: &[Peer], now: Instant) {
+        self.peers = peers.to_vec();
+        self.introduce_at = now;
+    }
+
+    /// Puts a datagram into the socket; false if it is full.
+    pub(crate) fn send(&mut self, now: Instant, to: IpAddress, payload: &[u8]) -> bool {
+        self.introduce_peers(now);
+        let endpoint = IpEndpoint::new(to, self.port);
+        let socket = self.sockets.get_mut::<udp::Socket<'_>>(self.socket);
+        socket.send_slice(payload, endpoint).is_ok()
+    }
+
+    /// Takes the oldest datagram out of the socket into `buffer`, as much as fits.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, IpAddress)> {
+        let socket = self.sockets.get_mut::<udp::Socket<'_>>(self.socket);
+        loop {
+            match socket.recv_slice(buffer) {
+                Ok((len, metadata)) => return Some((len, metadata.endpoint.addr)),
+                // Longer than any beat: consumed, and none of ours.
+                Err(udp::RecvError::Truncated) => {}
+                Err(udp::RecvError::Exhausted) => return None,
+            }
+        }
+    }
+
+    /// Lets the interface see a received frame; false if there was no room for it.
+    pub(crate) fn push(&mut self, now: Instant, frame: &[u8]) -> bool {
+        let queued = self.frames.push(frame);
+        self.interface.poll_ingress_single(now.into(), &mut self.frames, &mut self.sockets);
+        queued
+    }
+
+    /// Sends what the socket and the interface have to say.
+    pub(crate) fn poll_egress(&mut self, now: Instant) {
+        self.interface.poll_maintenance(now.into());
+        for _ in 0..DATAGRAMS_MAX {
+            let result =
+                self.interface.poll_egress(now.into(), &mut self.frames, &mut self.sockets);
+            if matches!(result, PollResult::None) {
+                break;
+            }
+        }
+    }
+
+    pub(crate) fn pop_transmit<R>(&mut self, send: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        self.frames.pop_transmit(send)
+    }
+
+    /// Frames lost for want of room, both ways.
+    pub(crate) fn frames_dropped(&self) -> u64 {
+        let counters = self.frames.counters();
+        counters.rx_full + counters.rx_oversize + counters.tx_full
+    }
+
+    /// Fills the neighbour cache with the peers, whose MACs follow from their ids: smoltcp would ask for
+    /// one per second, and block the socket on the first that is down.
+    fn introduce_peers(&mut self, now: Instant) {
+        if now < self.introduce_at {
+            return;
+        }
+        self.introduce_at = now + INTRODUCE_EVERY;
+        for index in 0..self.peers.len() {
+            let peer = self.peers[index];
+            let introduction = locum_stack::neighbours::introduction(
+                self.identity.node_mac(),
+                self.identity.node_address.address(),
+                node_mac(self.identity.group, peer.id),
+                peer.address,
+            );
+            if let Some(frame) = introduction {
+                self.push(now, &frame);
+            }
+        }
+    }
+}
+
+fn beat_socket(address: IpAddress, port: u16) -> udp::Socket<'static> {
+    let buffer = || {
+        udp::PacketBuffer::new(
+            vec![udp::PacketMetadata::EMPTY; DATAGRAMS_MAX],
+            vec![0; DATAGRAMS_MAX * DATAGRAM_LEN_MAX],
+        )
+    };
+    let mut socket = udp::Socket::new(buffer(), buffer());
+    socket.set_hop_limit(Some(BEAT_HOP_LIMIT));
+    socket.bind((address, port)).expect("a fresh socket binds to any non-zero port");
+    socket
+}

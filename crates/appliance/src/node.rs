@@ -1,0 +1,192 @@
+//! Both halves as one sans-IO node: what the simulator, the demo and in-process tests run.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use locum_gate::{Identity, Sighting, Steer, steer};
+use locum_monitor::Input;
+use locum_stack::AddServiceError;
+use locum_types::{Health, Instant, Mode, ModeCell};
+
+use crate::{
+    HeartbeatHalf, HeartbeatStatus, NodeConfig, Notice, Port, Seeds, ServiceHalf, ServicePort,
+    ServiceStatus,
+};
+
+/// Frames for the node address that may wait for one turn.
+const INBOX_MAX: usize = 256;
+
+/// Both halves at one moment.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct NodeStatus {
+    /// The heartbeat half.
+    pub heartbeat: HeartbeatStatus,
+    /// The service half.
+    pub service: ServiceStatus,
+}
+
+/// One whole node. Frames go in with [`Node::receive`], come out of [`Node::poll_transmit`]; nothing
+/// happens but in [`Node::turn`].
+pub struct Node {
+    identity: Identity,
+    beat_port: Port,
+    cell: Arc<ModeCell>,
+    heartbeat: HeartbeatHalf,
+    service: ServiceHalf,
+    inbox: VecDeque<(Port, Vec<u8>)>,
+    inbox_dropped: u64,
+    health: Health,
+    service_has_more: bool,
+}
+
+impl Node {
+    /// A node that starts at `now`; its beats use `beat_port`.
+    pub fn new(
+        config: &NodeConfig,
+        seeds: Seeds,
+        beat_port: Port,
+        services: Vec<ServicePort>,
+        now: Instant,
+    ) -> Result<Self, AddServiceError> {
+        let cell = Arc::new(ModeCell::new());
+        let service = ServiceHalf::new(config, seeds, services, Arc::clone(&cell), now)?;
+        let heartbeat = HeartbeatHalf::new(config, seeds, beat_port, Arc::clone(&cell), now);
+        Ok(Node {
+            identity: config.identity.clone(),
+            beat_port,
+            cell,
+            heartbeat,
+            service,
+            inbox: VecDeque::new(),
+            inbox_dropped: 0,
+            health: Health::Ok,
+            service_has_more: false,
+        })
+    }
+
+    /// Queues a frame received on `port` for the next turn.
+    pub fn receive(&mut self, port: Port, frame: &[u8]) {
+        let destination = match port {
+            Port::Service => steer(&self.identity, frame),
+            Port::Heartbeat => Steer::Heartbeat,
+        };
+        match destination {
+            Steer::Service => {
+                self.service.push(frame);
+            }
+            Steer::Heartbeat => self.post(port, frame),
+            Steer::Both => {
+                self.service.push(frame);
+                self.post(port, frame);
+            }
+            Steer::Neither => {}
+        }
+    }
+
+    /// One turn of the node's loop: beats that are due leave first, then everything queued is heard,
+    /// then the peers are judged, then the service works. True if there is more to do at once.
+    pub fn turn(&mut self, now: Instant) -> bool {
+        self.heartbeat.begin_turn(now);
+        if self.heartbeat.is_handing_over() {
+            // What came before the successor's first beat is still ours to answer.
+            self.service.poll(now);
+        }
+        while let Some((port, frame)) = self.inbox.pop_front() {
+            self.heartbeat.receive(now, port, &frame);
+        }
+        self.report_health(now);
+        self.heartbeat.end_turn(now);
+        self.carry_announcement(now);
+        self.service_has_more = self.service.poll(now);
+        let sighted = self.report_sightings(now);
+        self.service_has_more || sighted
+    }
+
+    /// Takes one input of the node itself: operator, link.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        self.heartbeat.handle(now, input);
+        self.carry_announcement(now);
+    }
+
+    /// Hands the oldest frame to transmit to `send`, if `now` still allows it to leave.
+    pub fn poll_transmit<R>(
+        &mut self,
+        now: Instant,
+        mut send: impl FnMut(Port, &[u8]) -> R,
+    ) -> Option<R> {
+        if let Some(result) = self.heartbeat.poll_transmit(&mut send) {
+            return Some(result);
+        }
+        self.service.poll_transmit(now, |frame| send(Port::Service, frame))
+    }
+
+    /// The oldest notice for the embedding.
+    pub fn poll_notice(&mut self) -> Option<Notice> {
+        self.heartbeat.poll_notice()
+    }
+
+    /// When the next turn is due at the latest, and why.
+    pub fn poll_deadline(&self) -> Option<(Instant, &'static str)> {
+        if self.service_has_more || !self.inbox.is_empty() {
+            return Some((Instant::ZERO, "work left over"));
+        }
+        let heartbeat = self.heartbeat.poll_deadline().map(|(at, why)| (at, why.name()));
+        [heartbeat, self.service.poll_deadline()].into_iter().flatten().min_by_key(|&(at, _)| at)
+    }
+
+    /// The mode that holds at `now`.
+    pub fn mode_at(&self, now: Instant) -> Mode {
+        self.cell.mode_at(now)
+    }
+
+    /// The link the beats use.
+    pub fn beat_port(&self) -> Port {
+        self.beat_port
+    }
+
+    /// Who the node is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// The state at `now`, for status and checkers.
+    pub fn status(&self, now: Instant) -> NodeStatus {
+        let mut heartbeat = self.heartbeat.status(now);
+        heartbeat.counters.frames_dropped += self.inbox_dropped;
+        NodeStatus { heartbeat, service: self.service.status() }
+    }
+
+    fn post(&mut self, port: Port, frame: &[u8]) {
+        if self.inbox.len() == INBOX_MAX {
+            self.inbox_dropped += 1;
+        } else {
+            self.inbox.push_back((port, frame.to_vec()));
+        }
+    }
+
+    fn report_health(&mut self, now: Instant) {
+        let health = self.service.health();
+        if health != self.health {
+            self.health = health;
+            self.heartbeat.handle(now, Input::Health(health));
+        }
+    }
+
+    fn report_sightings(&mut self, now: Instant) -> bool {
+        let mut sighted = false;
+        while let Some(sighting) = self.service.poll_sighting() {
+            if let Some(input) = input_of(&sighting) {
+                self.heartbeat.handle(now, input);
+                sighted = true;
+            }
+        }
+        self.carry_announcement(now);
+        sighted
+    }
+
+    fn carry_announcement(&mut self, now: Instant) {
+        if self.heartbeat.take_announcement() {
+            self.service.announce(now);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The service half of a node: the stack behind its gate, between two queues of frames.
+
+use std::sync::Arc;
+
+use locum_gate::{FrameQueue, Gate, GateCounters, QueueCounters, Sighting};
+use locum_stack::{AddServiceError, Stack};
+use locum_types::{Health, Instant, Mode, ModeCell};
+
+use crate::{NodeConfig, Seeds, ServicePort};
+
+/// Frames each way that may wait for one turn: a burst of 512 full frames is 6 ms of gigabit Ethernet.
+const FRAMES_MAX: usize = 512;
+
+/// The service half at one moment.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct ServiceStatus {
+    /// How well the services are.
+    pub health: Health,
+    /// What the gate passed, answered and suppressed, per reason.
+    pub gate: GateCounters,
+    /// Frames lost between link and stack.
+    pub queue: QueueCounters,
+    /// Frames that were ready to leave when the lease had run out.
+    pub fenced_frames: u64,
+    /// Flows and drops of the stack.
+    pub stack: locum_stack::Status,
+}
+
+/// The stack, its services, and the gate through which all their frames pass.
+pub struct ServiceHalf {
+    stack: Stack<Gate<FrameQueue>>,
+    cell: Arc<ModeCell>,
+    /// The activation the flows belong to: the low bits of its term.
+    serving: Option<u16>,
+    fenced_frames: u64,
+}
+
+impl ServiceHalf {
+    /// A half that serves nobody until the cell says that the node is active.
+    pub fn new(
+        config: &NodeConfig,
+        seeds: Seeds,
+        services: Vec<ServicePort>,
+        cell: Arc<ModeCell>,
+        now: Instant,
+    ) -> Result<Self, AddServiceError> {
+        let queue = FrameQueue::new(config.mtu, FRAMES_MAX);
+        let gate = Gate::new(queue, config.identity.clone(), Arc::clone(&cell));
+        let mut stack = Stack::new(config.stack(seeds), gate, now);
+        for ServicePort { port, service } in services {
+            stack.add_service(port, service)?;
+        }
+        Ok(ServiceHalf { stack, cell, serving: None, fenced_frames: 0 })
+    }
+
+    /// Queues a frame received for the service; false if it was dropped for want of room.
+    pub fn push(&mut self, frame: &[u8]) -> bool {
+        self.stack.device_mut().inner_mut().push(frame)
+    }
+
+    /// Starts the announcement burst, again.
+    pub fn announce(&mut self, now: Instant) {
+        self.stack.device_mut().announce(now);
+    }
+
+    /// Does a bounded amount of work; true if there is more to do at once.
+    pub fn poll(&mut self, now: Instant) -> bool {
+        self.follow_mode(now);
+        self.stack.device_mut().poll(now);
+        self.stack.poll(now)
+    }
+
+    /// Hands the oldest frame to transmit to `send`.
+    ///
+    /// `now` must be read after [`ServiceHalf::poll`] returned: had the process been stopped in between,
+    /// the lease would have run out, and the frame must not leave any more.
+    pub fn poll_transmit<R>(&mut self, now: Instant, send: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let queue = self.stack.device_mut().inner_mut();
+        if self.cell.mode_at(now) != Mode::Active {
+            while queue.pop_transmit(|_| ()).is_some() {
+                self.fenced_frames += 1;
+            }
+            return None;
+        }
+        queue.pop_transmit(send)
+    }
+
+    /// What the gate saw others claim.
+    pub fn poll_sighting(&mut self) -> Option<Sighting> {
+        self.stack.device_mut().poll_sighting()
+    }
+
+    /// When the next poll is due at the latest, and why.
+    pub fn poll_deadline(&self) -> Option<(Instant, &'static str)> {
+        let gate = self.stack.device().poll_deadline();
+        [self.stack.poll_deadline(), gate].into_iter().flatten().min_by_key(|&(at, _)| at)
+    }
+
+    /// How well the services are.
+    pub fn health(&self) -> Health {
+        self.stack.health()
+    }
+
+    /// The state, for status and metrics.
+    pub fn status(&self) -> ServiceStatus {
+        let gate = self.stack.device();
+        ServiceStatus {
+            health: self.stack.health(),
+            gate: gate.counters().clone(),
+            queue: gate.inner().counters(),
+            fenced_frames: self.fenced_frames,
+            stack: self.stack.status(),
+        }
+    }
+
+    /// Flows belong to one activation: when it has ended they are forgotten without a word, for they
+    /// are the successor's now, or lost.
+    fn follow_mode(&mut self, now: Instant) {
+        let active = self.cell.granted_mode() == Mode::Active;
+        let serving = active.then(|| self.cell.term_tag());
+        if self.serving.is_some() && self.serving != serving {
+            self.stack.abandon(now);
+            self.stack.device_mut().inner_mut().clear();
+        }
+        self.serving = serving;
+    }
+}
