@@ -1,0 +1,97 @@
+//! One network namespace: entered by threads, configured by `ip -batch`.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, Result, bail};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// A named network namespace. Threads enter it; what they start stays in it.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+    fd: OwnedFd,
+}
+
+impl Namespace {
+    /// Makes several at once, which is much faster than one by one.
+    pub(crate) fn create(names: &[String]) -> Result<Vec<Namespace>> {
+        let adds: String = names.iter().map(|name| format!("netns add {name}\n")).collect();
+        ip_batch(&[], &adds)?;
+        names.iter().map(|name| Namespace::open(name)).collect()
+    }
+
+    fn open(name: &str) -> Result<Namespace> {
+        let path = PathBuf::from("/run/netns").join(name);
+        let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+        Ok(Namespace { name: name.to_owned(), fd: file.into() })
+    }
+
+    /// Its name for `ip netns exec`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs `work` on a thread of its own inside the namespace and waits for it. Processes and
+    /// threads that `work` starts, and sockets it opens, belong to the namespace.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered, or as `work` says.
+    ///
+    /// # Panics
+    /// When `work` panics.
+    pub fn run<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                move_into_link_name_space(self.fd.as_fd(), Some(LinkNameSpaceType::Network))
+                    .with_context(|| format!("enter namespace {}", self.name))?;
+                work()
+            });
+            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Runs lines of `ip` commands, without the word `ip`, in the namespace.
+    ///
+    /// # Errors
+    /// What `ip` says, with the line it stumbled over.
+    pub fn ip(&self, lines: &str) -> Result<()> {
+        ip_batch(&["-n", &self.name], lines)
+    }
+
+    /// Writes kernel settings of the namespace, as `("net/ipv4/ip_forward", "1")`.
+    pub(crate) fn sysctl(&self, settings: &[(&str, &str)]) -> Result<()> {
+        self.run(|| {
+            for (key, value) in settings {
+                let path = PathBuf::from("/proc/sys").join(key);
+                fs::write(&path, value).with_context(|| format!("{} = {value}", path.display()))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+pub(crate) fn ip_batch(options: &[&str], lines: &str) -> Result<()> {
+    let mut child = Command::new("ip")
+        .args(options)
+        .args(["-batch", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("run ip")?;
+    let mut stdin = child.stdin.take().context("ip has no stdin")?;
+    // `ip` stops reading at the first bad line: its message says more than a broken pipe.
+    let written = stdin.write_all(lines.as_bytes());
+    drop(stdin);
+    let output = child.wait_with_output().context("wait for ip")?;
+    if !output.status.success() {
+        let why = String::from_utf8_lossy(&output.stderr);
+        bail!("ip {} -batch: {}\n{lines}", options.join(" "), why.trim());
+    }
+    written.context("write to ip")
+}
