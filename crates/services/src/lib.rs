@@ -1,1 +1,27 @@
-//! The services that ship: echo, discard, chargen, http.
+//! The services that ship: [`Echo`], [`Discard`], [`Chargen`] and [`Http`].
+//!
+//! What belongs here: state machines behind the [`Service`](locum_stack::service::Service) trait, the
+//! [`ServiceConfig`] that names them, and the [`testing`] harness that proves them (use it for your own
+//! service too: `docs/SERVICES.md` walks through one). What does not: sockets, frames, clocks.
+//!
+//! One file or folder is one service. All of them keep two promises that replication rests on: what a
+//! service sends does not depend on how TCP cut its input or how credit came in, and a fresh instance
+//! restored from a snapshot goes on exactly as the original would have.
+
+#![forbid(unsafe_code)]
+
+mod chargen;
+mod codec;
+mod config;
+mod discard;
+mod echo;
+pub mod fuzzing;
+pub mod http;
+mod reflection;
+pub mod testing;
+
+pub use chargen::Chargen;
+pub use config::{ServiceConfig, ServiceError};
+pub use discard::Discard;
+pub use echo::Echo;
+pub use http::Http;
