@@ -135,17 +135,12 @@ fn receive(socket: &UdpSocket, all_sent: &AtomicBool, answers: &AtomicUsize) -> 
         if end.is_none() && all_sent.load(Ordering::Relaxed) {
             end = Some(Instant::now() + LAST_ANSWER);
         }
-        match socket.recv(&mut buffer) {
-            Ok(len) => {
-                let at = Instant::now();
-                if let Ok(sequence) = <[u8; 8]>::try_from(&buffer[..len]) {
-                    let sequence = u64::from_be_bytes(sequence) as usize;
-                    replies.push(Reply { sequence, at });
-                    answers.store(replies.len(), Ordering::Relaxed);
-                }
-            }
-            // Time to look up, or an ICMP error of a node that is going down: no answer, as any other.
-            Err(_) => {}
+        // An error is the time to look up, or ICMP of a node that is going down: no answer, as any other.
+        let Ok(len) = socket.recv(&mut buffer) else { continue };
+        let at = Instant::now();
+        if let Ok(sequence) = <[u8; 8]>::try_from(&buffer[..len]) {
+            replies.push(Reply { sequence: u64::from_be_bytes(sequence) as usize, at });
+            answers.store(replies.len(), Ordering::Relaxed);
         }
     }
     replies
@@ -161,15 +156,16 @@ impl EchoRecord {
         Some(longest.saturating_sub(self.period))
     }
 
-    /// How many requests were never answered.
-    pub fn lost(&self) -> usize {
+    /// How many requests that were sent at `from` or later were never answered.
+    pub fn lost_since(&self, from: Instant) -> usize {
         let mut answered = vec![false; self.sent.len()];
         for reply in &self.replies {
             if let Some(answered) = answered.get_mut(reply.sequence) {
                 *answered = true;
             }
         }
-        answered.iter().filter(|&&answered| !answered).count()
+        let requests = self.sent.iter().zip(answered);
+        requests.filter(|&(&sent, answered)| sent >= from && !answered).count()
     }
 }
 
@@ -214,7 +210,8 @@ mod tests {
 
     #[test]
     fn requests_without_an_answer_are_lost_and_duplicates_count_once() {
-        let (_, record) = record(&[(0, 0), (0, 1), (9, 9)]);
-        assert_eq!(record.lost(), 8);
+        let (start, record) = record(&[(0, 0), (0, 1), (9, 9)]);
+        assert_eq!(record.lost_since(start), 8);
+        assert_eq!(record.lost_since(start + Duration::from_millis(8)), 1);
     }
 }

@@ -36,7 +36,7 @@ pub struct Topology {
     pub kind: NodeKind,
     /// Whether the nodes have a second network for heartbeats: `hb0` on its own bridge.
     pub heartbeat_network: bool,
-    /// When the bridge forgets where it saw a MAC address.
+    /// When bridges forget where they saw a MAC address. Zero makes them hubs: everyone hears all.
     pub ageing: Duration,
 }
 
@@ -267,9 +267,9 @@ impl Node {
         match topology.kind {
             NodeKind::Tap => {
                 self.namespace.sysctl(&MUTE)?;
-                let mut lines = uplink("br0", "eth0", "tap0");
+                let mut lines = uplink("br0", "eth0", "tap0", topology.ageing);
                 if topology.heartbeat_network {
-                    lines += &uplink("br1", "eth1", "hb0");
+                    lines += &uplink("br1", "eth1", "hb0", topology.ageing);
                 }
                 self.namespace.ip(&lines)
             }
@@ -319,6 +319,20 @@ impl Node {
     pub fn capture(&self, device: &str) -> Result<Capture> {
         let name = format!("node{}-{device}", self.id);
         Capture::start(&self.namespace, &self.files, &name, device)
+    }
+
+    /// How many frames its kernel has handed to the program behind `device`.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn delivered(&self, device: &str) -> Result<u64> {
+        // The namespace's own table: `/sys` would show the devices of another one.
+        let table = self.namespace.run(|| Ok(fs::read_to_string("/proc/thread-self/net/dev")?))?;
+        let row = table.lines().find_map(|line| line.trim_start().strip_prefix(device));
+        let row = row.and_then(|row| row.strip_prefix(':'));
+        // Eight columns of what was received, then what was sent: bytes, packets.
+        let sent = row.and_then(|row| row.split_whitespace().nth(9)?.parse().ok());
+        sent.with_context(|| format!("no device {device} in node {}", self.id))
     }
 
     fn port(&self) -> String {
@@ -416,8 +430,8 @@ fn cable(port: &str, bridge: &str, device: &str, namespace: &str) -> String {
 }
 
 /// The inside of a node: cable and TAP on one bridge.
-fn uplink(name: &str, cable: &str, tap: &str) -> String {
-    bridge(name, Duration::from_secs(300))
+fn uplink(name: &str, cable: &str, tap: &str, ageing: Duration) -> String {
+    bridge(name, ageing)
         + &format!(
             "tuntap add dev {tap} mode tap\n\
              link set {cable} master {name} up\n\
