@@ -224,3 +224,5 @@ impl<T: phy::TxToken, W: Write> phy::TxToken for TxToken<'_, T, W> {
     }
 }
 
+#[cfg(test)]
+mod tests;

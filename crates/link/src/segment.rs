@@ -392,11 +392,10 @@ impl Segment {
 
     fn deliver(&mut self, at: Instant, to: PortId, frame: Vec<u8>) {
         let state = self.port(to);
+        let full = state.queue.len() >= self.config.queue_depth;
         let fate = match state.gate(Direction::Receive) {
-            Fate::Passed if state.queue.len() >= self.config.queue_depth => {
-                Fate::Lost(Loss::QueueFull)
-            }
-            fate => fate,
+            Fate::Passed if full => Fate::Lost(Loss::QueueFull),
+            fate @ (Fate::Passed | Fate::Lost(_)) => fate,
         };
         self.note(at, to, Direction::Receive, &frame, fate);
         match fate {
@@ -435,3 +434,5 @@ impl Segment {
     }
 }
 
+#[cfg(test)]
+mod tests;

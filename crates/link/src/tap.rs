@@ -6,7 +6,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
@@ -333,8 +332,6 @@ fn explain(name: &str, error: io::Error) -> TapError {
     match Errno::from_io_error(&error) {
         Some(Errno::NOENT | Errno::NODEV | Errno::NXIO) => TapError::NoDriver(error),
         Some(Errno::ACCESS) => TapError::NoAccess(error),
-        // An open of the device node says EPERM too when a container's device rules forbid it.
-        Some(Errno::PERM) if !Path::new("/dev/net/tun").exists() => TapError::NoDriver(error),
         Some(Errno::PERM) => TapError::NotPermitted { name },
         Some(Errno::BUSY) => TapError::Busy { name },
         Some(Errno::INVAL) => TapError::NotATap { name },
@@ -400,7 +397,7 @@ mod tests {
         ];
         for (errno, fix) in cases {
             let text = explain("tap7", errno.into()).to_string();
-            assert!(text.contains(fix) || errno == Errno::PERM, "{errno:?}: {text}");
+            assert!(text.contains(fix), "{errno:?}: {text}");
         }
     }
 }
