@@ -197,7 +197,8 @@ fn a_file_that_shrinks_under_its_answer_resets_the_flow() {
 
 #[test]
 fn what_cannot_be_opened_says_why_and_the_connection_goes_on() {
-    struct Locked(fn() -> OpenError);
+    type Reason = fn() -> OpenError;
+    struct Locked(Reason);
     impl Files for Locked {
         fn open(&self, _path: &str) -> Result<Node, OpenError> {
             Err((self.0)())
@@ -207,7 +208,7 @@ fn what_cannot_be_opened_says_why_and_the_connection_goes_on() {
             Ok(())
         }
     }
-    let cases: [(fn() -> OpenError, &str); 3] = [
+    let cases: [(Reason, &str); 3] = [
         (|| OpenError::NotFound, "404 Not Found"),
         (|| OpenError::Forbidden, "403 Forbidden"),
         (|| OpenError::Unavailable(io::Error::other("on fire")), "503 Service Unavailable"),
