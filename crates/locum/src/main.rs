@@ -1,1 +1,3 @@
+//! `locum`: see [`locum::cli`].
+
 fn main() {}
