@@ -25,3 +25,8 @@ pub use config::{ServiceConfig, ServiceError};
 pub use discard::Discard;
 pub use echo::Echo;
 pub use http::Http;
+
+/// Keeps the example in the documentation compiling and true.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/SERVICES.md")]
+struct Documentation;
