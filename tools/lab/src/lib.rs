@@ -34,5 +34,5 @@ pub mod process;
 mod topology;
 pub mod wait;
 
-pub use netns::Namespace;
+pub use netns::{Namespace, Packets};
 pub use topology::{Client, Lab, Node, NodeKind, SERVICE_V4, SERVICE_V6, Topology};

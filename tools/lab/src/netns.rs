@@ -5,16 +5,26 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context, Result, bail};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// A named network namespace. Threads enter it; what they start stays in it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Namespace {
     name: String,
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
+}
+
+/// How many frames went through a device, as its kernel counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packets {
+    /// Into the kernel: on a TAP what the program behind it sent.
+    pub received: u64,
+    /// Out of the kernel: on a TAP what the program behind it was handed.
+    pub sent: u64,
 }
 
 impl Namespace {
@@ -28,7 +38,7 @@ impl Namespace {
     fn open(name: &str) -> Result<Namespace> {
         let path = PathBuf::from("/run/netns").join(name);
         let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
-        Ok(Namespace { name: name.to_owned(), fd: file.into() })
+        Ok(Namespace { name: name.to_owned(), fd: Arc::new(file.into()) })
     }
 
     /// Its name for `ip netns exec`.
@@ -63,6 +73,17 @@ impl Namespace {
         ip_batch(&["-n", &self.name], lines)
     }
 
+    /// How many frames went through a device so far.
+    ///
+    /// # Errors
+    /// When there is no such device.
+    pub fn packets(&self, device: &str) -> Result<Packets> {
+        // The namespace's own table: `/sys` would show the devices of another one.
+        let table = self.run(|| Ok(fs::read_to_string("/proc/thread-self/net/dev")?))?;
+        parse_packets(&table, device)
+            .with_context(|| format!("no device {device} in namespace {}", self.name))
+    }
+
     /// Writes kernel settings of the namespace, as `("net/ipv4/ip_forward", "1")`.
     pub(crate) fn sysctl(&self, settings: &[(&str, &str)]) -> Result<()> {
         self.run(|| {
@@ -94,4 +115,28 @@ pub(crate) fn ip_batch(options: &[&str], lines: &str) -> Result<()> {
         bail!("ip {} -batch: {}\n{lines}", options.join(" "), why.trim());
     }
     written.context("write to ip")
+}
+
+/// Eight columns of what was received, eight of what was sent; both begin with bytes and packets.
+fn parse_packets(table: &str, device: &str) -> Option<Packets> {
+    let row = table.lines().find_map(|line| {
+        let (name, row) = line.split_once(':')?;
+        (name.trim() == device).then_some(row)
+    })?;
+    let columns: Vec<u64> = row.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    Some(Packets { received: *columns.get(1)?, sent: *columns.get(9)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_counters_of_one_device_are_found() {
+        let table = "Inter-|   Receive | Transmit\n face |bytes packets errs\n\
+             tap01: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\n\
+              tap0: 90 7 0 0 0 0 0 0 1234 12 0 0 0 0 0 0\n";
+        assert_eq!(parse_packets(table, "tap0"), Some(Packets { received: 7, sent: 12 }));
+        assert_eq!(parse_packets(table, "tap"), None);
+    }
 }

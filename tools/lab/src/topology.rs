@@ -321,20 +321,6 @@ impl Node {
         Capture::start(&self.namespace, &self.files, &name, device)
     }
 
-    /// How many frames its kernel has handed to the program behind `device`.
-    ///
-    /// # Errors
-    /// When there is no such device.
-    pub fn delivered(&self, device: &str) -> Result<u64> {
-        // The namespace's own table: `/sys` would show the devices of another one.
-        let table = self.namespace.run(|| Ok(fs::read_to_string("/proc/thread-self/net/dev")?))?;
-        let row = table.lines().find_map(|line| line.trim_start().strip_prefix(device));
-        let row = row.and_then(|row| row.strip_prefix(':'));
-        // Eight columns of what was received, then what was sent: bytes, packets.
-        let sent = row.and_then(|row| row.split_whitespace().nth(9)?.parse().ok());
-        sent.with_context(|| format!("no device {device} in node {}", self.id))
-    }
-
     fn port(&self) -> String {
         format!("node{}", self.id)
     }

@@ -53,7 +53,11 @@ pub(crate) fn run(lab: &Lab, binary: &Path, period: Duration) -> Result<Verdict>
     let start = Instant::now();
     thread::scope(|scope| {
         for _ in 0..loops {
-            scope.spawn(|| while !stop.load(Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
         }
         let watched = watch(&pair, start, period, before);
         stop.store(true, Ordering::Relaxed);

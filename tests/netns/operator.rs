@@ -1,0 +1,75 @@
+//! What an operator does: hand over, and get a configuration wrong.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use locum_lab::echo::EchoClient;
+use locum_lab::locum::{Config, Group, config_file};
+use locum_lab::{Lab, SERVICE_V4, Topology};
+
+use crate::trial::Case;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(crate) fn cases() -> Vec<Case> {
+    let two = Topology::default();
+    vec![
+        Case::group("handover_moves_the_service_without_a_lost_request", two, handover),
+        Case::group("handover_there_and_back", two, there_and_back),
+        Case::lab("a_bad_configuration_is_refused_with_its_key", two, bad_configuration),
+    ]
+}
+
+fn handover(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let active = group.wait_steady()?;
+    let target = SocketAddr::from((SERVICE_V4, 7));
+    let client = EchoClient::start(lab.client(1).namespace(), target, Duration::from_millis(1))?;
+    client.wait_for_answers(100, PATIENCE)?;
+    let asked = Instant::now();
+    group.handover(active)?;
+    group.wait_for(&[(active, "waiting"), (3 - active, "active")])?;
+    client.wait_for_answers(100, PATIENCE)?;
+    let lost = client.stop()?.lost_since(asked);
+    ensure!(lost == 0, "{lost} requests lost");
+    Ok(())
+}
+
+fn there_and_back(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let first = group.wait_steady()?;
+    let target = SERVICE_V4.to_string();
+    for active in [first, 3 - first, first, 3 - first] {
+        group.handover(active)?;
+        group.wait_for(&[(active, "waiting"), (3 - active, "active")])?;
+        lab.client(1).run("ping", &["-c", "1", "-W", "1", &target])?.success()?;
+    }
+    Ok(())
+}
+
+fn bad_configuration(lab: &Lab) -> Result<()> {
+    let binary = Path::new(env!("CARGO_BIN_EXE_locum"));
+    let slow = (Duration::from_millis(10), Duration::from_millis(15));
+    let config = Config { heartbeat: Some(slow), ..Config::default() };
+    let group = Group::prepare(lab, binary, &config)?;
+    drop(group);
+    refused(lab, binary, "dead_after")?;
+    let good = Config::default().text(lab, 1);
+    fs::write(config_file(lab, 1), good.replace("priority = ", "priorty = "))?;
+    refused(lab, binary, "priorty")
+}
+
+/// `run` ends at once, and both it and `check` name the file and the key.
+fn refused(lab: &Lab, binary: &Path, key: &str) -> Result<()> {
+    let config = config_file(lab, 1).to_string_lossy().into_owned();
+    for (number, command) in ["check", "run"].iter().enumerate() {
+        let name = format!("{command}-{key}-{number}");
+        let process = lab.node(1).spawn(&name, binary, &[command, "-c", &config])?;
+        let output = process.output(PATIENCE)?;
+        ensure!(!output.status.success(), "locum {command} took it");
+        let words = output.stderr;
+        ensure!(words.contains(key) && words.contains("node1.toml"), "locum {command}: {words}");
+    }
+    Ok(())
+}

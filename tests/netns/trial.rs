@@ -1,0 +1,134 @@
+//! A case: its network, its group of nodes, what happens, and the judgement at the end.
+
+use std::env;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use locum_lab::locum::{Config, Group};
+use locum_lab::{Lab, Topology, enter};
+
+/// Names a directory that gets the files of failed trials.
+const KEEP: &str = "LOCUM_LAB_KEEP";
+
+/// One trial.
+pub(crate) struct Case {
+    /// What is claimed.
+    pub(crate) name: &'static str,
+    topology: Topology,
+    body: Body,
+    needs: Option<&'static str>,
+}
+
+enum Body {
+    /// The lab itself, without locum.
+    Lab(fn(&Lab) -> Result<()>),
+    /// A group that has come up: one node active, all others waiting.
+    Group { config: Config, play: Play, divided: bool },
+}
+
+/// What happens to a group.
+pub(crate) type Play = fn(&Lab, &mut Group<'_>) -> Result<()>;
+
+impl Case {
+    /// A trial of the lab.
+    pub(crate) fn lab(
+        name: &'static str,
+        topology: Topology,
+        play: fn(&Lab) -> Result<()>,
+    ) -> Case {
+        Case { name, topology, body: Body::Lab(play), needs: None }
+    }
+
+    /// A trial of a group in its default configuration.
+    pub(crate) fn group(name: &'static str, topology: Topology, play: Play) -> Case {
+        Case::configured(name, topology, Config::default(), play)
+    }
+
+    /// A trial of a group.
+    pub(crate) fn configured(
+        name: &'static str,
+        topology: Topology,
+        config: Config,
+        play: Play,
+    ) -> Case {
+        Case { name, topology, body: Body::Group { config, play, divided: false }, needs: None }
+    }
+
+    /// The trial divides the network: two nodes may speak for a while, each on its own side, and the
+    /// trial itself says who had to be silent when.
+    pub(crate) fn divided(mut self) -> Case {
+        if let Body::Group { divided, .. } = &mut self.body {
+            *divided = true;
+        }
+        self
+    }
+
+    /// The trial needs a program that need not be there.
+    pub(crate) fn needs(mut self, tool: &'static str) -> Case {
+        self.needs = Some(tool);
+        self
+    }
+
+    /// Why it cannot run, if it cannot.
+    pub(crate) fn lacks(&self) -> Option<String> {
+        let tool = self.needs?;
+        enter::find_tool(tool).is_none().then(|| format!("no `{tool}`: apt-get install {tool}"))
+    }
+
+    /// Runs it. The error of a failure has everything one needs to understand it.
+    pub(crate) fn play(&self) -> Result<(), String> {
+        let lab = Lab::new("t", self.topology).map_err(|error| format!("{error:#}"))?;
+        let played = match &self.body {
+            Body::Lab(play) => guarded(|| play(&lab)).map_err(|error| format!("{error:#}")),
+            Body::Group { config, play, divided } => play_group(&lab, config, *play, *divided),
+        };
+        played.map_err(|error| {
+            let kept = keep(self.name, lab.files());
+            format!("{error}\n{}{kept}", lab.logs())
+        })
+    }
+}
+
+fn play_group(lab: &Lab, config: &Config, play: Play, divided: bool) -> Result<(), String> {
+    let binary = Path::new(env!("CARGO_BIN_EXE_locum"));
+    let mut group =
+        Group::start(lab, binary, config).map_err(|error| format!("start: {error:#}"))?;
+    let played = guarded(|| {
+        play(lab, &mut group)?;
+        if divided { Ok(()) } else { group.require_turns() }
+    });
+    played.map_err(|error| format!("{error:#}\n{}", group.report()))
+}
+
+/// A failed assertion is reported with the logs, as any other failure.
+fn guarded(play: impl FnOnce() -> Result<()>) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(play)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(anyhow!("panicked: {}", text.unwrap_or("without words")))
+    })
+}
+
+fn keep(name: &str, files: &Path) -> String {
+    let Some(target) = env::var_os(KEEP) else {
+        return format!("({KEEP}=DIR keeps the logs and captures)");
+    };
+    let target = Path::new(&target).join(name);
+    match copy(files, &target) {
+        Ok(()) => format!("logs and captures are in {}", target.display()),
+        Err(error) => format!("cannot keep logs and captures: {error:#}"),
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
