@@ -5,12 +5,16 @@
 
 #![allow(unsafe_code)]
 
+mod lifeline;
+
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::raw::{c_int, c_ulong};
 
 use rustix::process::{Pid, Signal};
+
+pub(crate) use self::lifeline::{Cut, Lifeline};
 
 /// The descriptor of a `tun-tap` interface, as one that closes itself.
 pub(crate) fn into_owned_fd(iface: tun_tap::Iface) -> OwnedFd {
@@ -122,6 +126,21 @@ pub(crate) fn set_fifo(priority: c_int) -> io::Result<()> {
         )
     };
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// The priority of the calling thread, if it runs with `SCHED_FIFO`.
+pub(crate) fn fifo_priority() -> Option<c_int> {
+    let mut param: MaybeUninit<libc::sched_param> = MaybeUninit::zeroed();
+    // SAFETY: 0 is the calling thread; the kernel writes one sched_param, which outlives the call
+    // and is all zeros, a valid value, even if it does not.
+    let (policy, param) = unsafe {
+        let policy = libc::syscall(libc::SYS_sched_getscheduler, 0 as c_int);
+        libc::syscall(libc::SYS_sched_getparam, 0 as c_int, param.as_mut_ptr());
+        (policy, param.assume_init())
+    };
+    // The kernel reports the flag with the policy.
+    let policy = policy as c_int & !libc::SCHED_RESET_ON_FORK;
+    (policy == libc::SCHED_FIFO).then_some(param.sched_priority)
 }
 
 /// Which side of a fork this is.

@@ -6,15 +6,17 @@
 //! which holds the TAP open across the fork, sends them when the worker dies a violent death. A
 //! will is replaced as a whole, never changed in part. Nothing here knows what the frames say.
 //!
-//! The waiting node hears of the death when the kernel has torn down the worker's memory: some
-//! 10 ms per 100 MB in use, and as long as a core dump takes if core dumps are on.
+//! A worker that is killed is missed at once, by a lock that it holds, not when the kernel has torn
+//! down its memory. Only a core dump, where they are on, comes before everything else.
 
 mod will;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
 use std::time::Duration;
 
+use locum_types::Instant;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
@@ -24,8 +26,8 @@ use rustix::process::{
     waitid,
 };
 
-use crate::sys::{self, Forked, SignalSet};
-use crate::{Clock, Poller, Tap, sched};
+use crate::sys::{self, Cut, Forked, Lifeline, SignalSet};
+use crate::{Clock, Poller, Sent, Tap, Waker, sched};
 
 pub use self::will::{WILL_LEN_MAX, Will, WillError};
 
@@ -71,6 +73,7 @@ pub struct Warden {
     worker: OwnedFd,
     signals: OwnedFd,
     wills: OwnedFd,
+    lifeline: Lifeline,
 }
 
 impl Warden {
@@ -80,12 +83,16 @@ impl Warden {
     /// reach the worker; those sent to the whole process group (by `kill`, or systemd) reach
     /// it twice, so it should take a repeated signal as one.
     ///
+    /// The worker is missed as soon as its main thread, the one that returns from here, is dead. It
+    /// must get a processor to die on: with a real-time priority it dies at once on a busy machine.
+    ///
     /// # Errors
     /// See [`SplitError`]; an error can be returned in both processes, which both should exit then.
     pub fn split() -> Result<Role, SplitError> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let (wills, writer) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
             .map_err(cannot("open a socket pair"))?;
+        let lifeline = Lifeline::new().map_err(cannot("share a page of memory"))?;
         // Blocked before the fork, so that no signal meets a warden that is not listening yet.
         let forwarded = SignalSet::new(&FORWARDED);
         let before = forwarded.block().map_err(cannot("block signals"))?;
@@ -93,14 +100,19 @@ impl Warden {
         match sys::fork() {
             Ok(Forked::Child) => {
                 drop(wills);
-                become_worker(parent, &before).map(|()| Role::Worker(WillWriter { writer }))
+                become_worker(parent, &before, lifeline)?;
+                let writer = WillWriter { writer };
+                // The first will, an empty one, says that the lifeline is held.
+                let hello = writer.write(&Will::new()).map_err(io::Error::other);
+                hello.map_err(cannot("greet the warden"))?;
+                Ok(Role::Worker(writer))
             }
             Ok(Forked::Parent(child)) => {
                 drop(writer);
                 let worker = pidfd_open(child, PidfdFlags::empty())
                     .map_err(cannot("watch the worker (pidfd_open)"))?;
                 let signals = forwarded.open_fd().map_err(cannot("listen to signals"))?;
-                Ok(Role::Warden(Warden { worker, signals, wills }))
+                Ok(Role::Warden(Warden { worker, signals, wills, lifeline }))
             }
             Err(source) => {
                 before.restore().map_err(cannot("unblock signals"))?;
@@ -112,31 +124,79 @@ impl Warden {
     /// Waits for the worker's end and, if it was violent, sends its will: each frame to the TAP in
     /// `taps` that its port number counts.
     ///
+    /// A real-time priority of the calling thread, if it has one, counts for all that matters here.
+    ///
     /// # Errors
-    /// Only if the kernel refuses to wait.
+    /// Only if the kernel refuses to wait, or a thread.
     pub fn run(self, taps: &[&Tap]) -> io::Result<Farewell> {
         let mut will = Will::new();
         let mut inbox = vec![0; WILL_LEN_MAX + 1];
-        let mut heirless = false;
+        let mut executed = None;
+        let killed = Waker::new()?;
+        let mut closed = self.await_hello()?;
+        if !closed {
+            self.watch_lifeline(killed.clone())?;
+        }
         loop {
-            let fds = [self.worker.as_fd(), self.signals.as_fd(), self.wills.as_fd()];
-            let watched = if heirless { &fds[..2] } else { &fds[..] };
+            let fds =
+                [self.worker.as_fd(), self.signals.as_fd(), killed.as_fd(), self.wills.as_fd()];
+            let watched = if closed { &fds[..3] } else { &fds[..] };
             let ready = Poller.wait(watched, None)?;
             if ready.readable(1) {
                 self.forward_signals();
             }
-            if ready.readable(2) || ready.broken(2) {
-                heirless = self.read_wills(&mut inbox, &mut will) == Inbox::Closed;
+            if ready.readable(3) || ready.broken(3) {
+                closed = self.read_wills(&mut inbox, &mut will) == Inbox::Closed;
+            }
+            if ready.readable(2) && killed.drain() {
+                // What the worker wrote last may have arrived together with its end.
+                closed |= self.read_wills(&mut inbox, &mut will) == Inbox::Closed;
+                executed = Some((Clock.now(), execute(&will, taps)?));
             }
             if ready.readable(0)
                 && let Some(end) = self.reap()?
             {
-                // What the worker wrote last may have arrived together with its end.
                 self.read_wills(&mut inbox, &mut will);
-                let frames = if end.is_violent() { execute(&will, taps)? } else { 0 };
-                return Ok(Farewell { end, frames });
+                let (noticed, frames) = match executed {
+                    Some(execution) => execution,
+                    None if end.is_violent() => (Clock.now(), execute(&will, taps)?),
+                    None => (Clock.now(), 0),
+                };
+                return Ok(Farewell { end, frames, noticed });
             }
         }
+    }
+
+    /// Waits for the worker's first message, which it may not live to send; true if it did not.
+    fn await_hello(&self) -> io::Result<bool> {
+        let mut hello = [0];
+        loop {
+            Poller.wait(&[self.wills.as_fd()], None)?;
+            match recv(&self.wills, &mut hello[..], RecvFlags::PEEK) {
+                Ok((_, len)) => return Ok(len == 0),
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                Err(_) => return Ok(true),
+            }
+        }
+    }
+
+    /// Starts the thread that waits for the lifeline: there is no descriptor to poll for that.
+    fn watch_lifeline(&self, killed: Waker) -> io::Result<()> {
+        let lifeline = self.lifeline;
+        // Not inherited by threads, see `sched::realtime`.
+        let priority = sys::fifo_priority();
+        let watch = move || {
+            if let Some(Err(error)) = priority.map(sys::set_fifo) {
+                log::warn!("the warden's watch has no real-time priority: {error}");
+            }
+            match lifeline.wait() {
+                Cut::Violent => killed.wake(),
+                // The exit code will tell.
+                Cut::Unclear => {}
+            }
+        };
+        thread::Builder::new().name("lifeline".into()).stack_size(64 * 1024).spawn(watch)?;
+        Ok(())
     }
 
     fn reap(&self) -> io::Result<Option<WorkerEnd>> {
@@ -185,11 +245,16 @@ impl Warden {
 }
 
 /// The child's half of a split.
-fn become_worker(parent: Pid, signals_before: &SignalSet) -> Result<(), SplitError> {
+fn become_worker(
+    parent: Pid,
+    signals_before: &SignalSet,
+    lifeline: Lifeline,
+) -> Result<(), SplitError> {
     signals_before.restore().map_err(cannot("unblock signals"))?;
     sched::die_with_parent(Signal::TERM)
         .map_err(|error| cannot("set the parent death signal")(io::Error::other(error)))?;
-    // A parent that died before that call will not be announced.
+    lifeline.hold().map_err(cannot("take hold of the lifeline"))?;
+    // A parent that died before `die_with_parent` will not be announced.
     if getppid() == Some(parent) { Ok(()) } else { Err(SplitError::Orphan) }
 }
 
@@ -203,7 +268,7 @@ fn execute(will: &Will, taps: &[&Tap]) -> io::Result<usize> {
         }
         for ((port, frame), taken) in will.frames().zip(&mut taken) {
             let tap = taps.get(usize::from(port));
-            *taken |= tap.is_some_and(|tap| tap.send(frame) == crate::Sent::Done);
+            *taken |= tap.is_some_and(|tap| tap.send(frame) == Sent::Done);
         }
     }
     Ok(taken.into_iter().filter(|taken| *taken).count())
@@ -232,6 +297,8 @@ pub enum WorkerEnd {
 
 impl WorkerEnd {
     /// Whether the will counts: for every end but exit code 0.
+    ///
+    /// (A worker that ends by `_exit`, past the exit handlers, counts as killed whatever its code.)
     pub fn is_violent(self) -> bool {
         self != WorkerEnd::Exited { code: 0 }
     }
@@ -252,6 +319,8 @@ pub struct Farewell {
     pub end: WorkerEnd,
     /// Frames of its will that were sent.
     pub frames: usize,
+    /// When the warden noticed, and began to send them.
+    pub noticed: Instant,
 }
 
 /// The worker's line to its warden. Only one message is ever of interest: the last.

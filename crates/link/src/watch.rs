@@ -14,7 +14,8 @@ const HEADER_LEN: usize = 16;
 /// A netlink subscription to changes of some interfaces: up, down, carrier, MTU, deleted.
 ///
 /// It says *that*, not *what*: ask [`Tap::link_up`](crate::Tap::link_up) after each change. So a
-/// lost or a forged message costs a look at the flags, never a wrong belief.
+/// lost or a forged message costs a look at the flags, never a wrong belief. The kernel may tell of
+/// a carrier that came back up to a second late; up and down it tells at once.
 #[derive(Debug)]
 pub struct LinkWatch {
     socket: OwnedFd,

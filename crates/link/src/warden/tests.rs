@@ -65,7 +65,8 @@ fn line() -> (WillWriter, Warden) {
         socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("a pair");
     let worker = pidfd_open(getpid(), PidfdFlags::empty()).expect("this process exists");
     let signals = SignalSet::new(&[]).open_fd().expect("a signalfd");
-    (WillWriter { writer }, Warden { worker, signals, wills })
+    let lifeline = Lifeline::new().expect("a page of memory");
+    (WillWriter { writer }, Warden { worker, signals, wills, lifeline })
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use locum_link::{Clock, LinkWatch, Poller, Received, Sent, Tap, TapError, TapOptions};
+use locum_types::Instant;
 
 use crate::Test;
 use crate::support::{PATIENCE, PacketSocket, frame, ip};
@@ -104,6 +105,8 @@ fn a_link_that_goes_down_and_up_is_survived() -> Result<()> {
         await_link(&tap, &watch, false)?;
         ensure!(tap.send(&frame(b"flap: lost")) == Sent::LinkDown);
         ensure!(tap.recv(&mut buf) != Received::Gone);
+        let ready = Poller.wait(&[tap.as_fd()], Some(Instant::ZERO))?;
+        ensure!(!ready.broken(0), "a loop that polls a TAP whose link is down would spin");
         ip("link set flap0 up")?;
         await_link(&tap, &watch, true)?;
         ensure!(tap.send(&frame(b"flap: heard")) == Sent::Done);
