@@ -1,1 +1,24 @@
-//! A deterministic world of segments, nodes and clients.
+//! A deterministic world: whole nodes and client machines on an in-memory Ethernet segment.
+//!
+//! The nodes are the shipping [`Node`](locum_appliance::Node) assembly, unmodified; only time, frames
+//! and seeds are the world's. The embedding moves the clock: tests jump from event to event in virtual
+//! time, the demo paces the same events by the real clock.
+//!
+//! What belongs here: the world, its clients, its faults, and checkers that read the wire from outside.
+//! What does not: any rule a node follows.
+
+#![forbid(unsafe_code)]
+
+mod checker;
+mod host;
+mod lan;
+mod program;
+mod record;
+mod world;
+
+pub use checker::{Leak, LeakChecker};
+pub use host::Host;
+pub use lan::{ECHO_PORT, Lan};
+pub use program::Program;
+pub use record::{Record, Request};
+pub use world::{HostId, NodeIndex, NodeState, World, WorldEvent, WorldEventKind};

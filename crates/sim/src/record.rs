@@ -1,0 +1,143 @@
+//! What a client saw: which requests were answered, when, and the longest time without an answer.
+
+use std::time::Duration;
+
+use locum_types::Instant;
+
+/// One request and its fate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Request {
+    /// When it was sent.
+    pub sent_at: Instant,
+    /// When its answer came, if it did.
+    pub answered_at: Option<Instant>,
+}
+
+/// The record of one program.
+#[derive(Clone, Debug)]
+pub struct Record {
+    program: &'static str,
+    requests: Vec<Request>,
+    answers: Vec<Instant>,
+    connections_lost: Vec<Instant>,
+    duplicates: u64,
+}
+
+impl Record {
+    pub(crate) fn new(program: &'static str) -> Self {
+        Record {
+            program,
+            requests: Vec::new(),
+            answers: Vec::new(),
+            connections_lost: Vec::new(),
+            duplicates: 0,
+        }
+    }
+
+    /// Notes a request; returns its sequence number.
+    pub(crate) fn sent(&mut self, now: Instant) -> u64 {
+        self.requests.push(Request { sent_at: now, answered_at: None });
+        self.requests.len() as u64 - 1
+    }
+
+    /// Notes an answer; ones to no request of ours are ignored.
+    pub(crate) fn answered(&mut self, now: Instant, sequence: Option<u64>) {
+        let index = sequence.and_then(|sequence| usize::try_from(sequence).ok());
+        let Some(request) = index.and_then(|index| self.requests.get_mut(index)) else { return };
+        if request.answered_at.is_some() {
+            self.duplicates += 1;
+            return;
+        }
+        request.answered_at = Some(now);
+        self.answers.push(now);
+    }
+
+    pub(crate) fn connection_lost(&mut self, now: Instant) {
+        self.connections_lost.push(now);
+    }
+
+    /// The kind of program.
+    pub fn program(&self) -> &'static str {
+        self.program
+    }
+
+    /// Every request, in the order sent.
+    pub fn requests(&self) -> &[Request] {
+        &self.requests
+    }
+
+    /// How many requests were answered.
+    pub fn answered_count(&self) -> usize {
+        self.answers.len()
+    }
+
+    /// Requests sent in `from..to` that were never answered.
+    pub fn lost_between(&self, from: Instant, to: Instant) -> usize {
+        let within = |request: &&Request| request.sent_at >= from && request.sent_at < to;
+        self.requests.iter().filter(within).filter(|request| request.answered_at.is_none()).count()
+    }
+
+    /// Answers that came twice.
+    pub fn duplicates(&self) -> u64 {
+        self.duplicates
+    }
+
+    /// When connections were lost.
+    pub fn connections_lost(&self) -> &[Instant] {
+        &self.connections_lost
+    }
+
+    /// The longest time without an answer that overlaps `from..to`, and when it began.
+    ///
+    /// `None` if no answer came before `to`; a silence that lasts until `to` counts up to `to`.
+    pub fn longest_gap_between(&self, from: Instant, to: Instant) -> Option<(Instant, Duration)> {
+        let before = self.answers.partition_point(|&at| at < from).saturating_sub(1);
+        let window = self.answers.get(before..)?.iter().copied().take_while(|&at| at < to);
+        let ends = window.clone().skip(1).chain([to]);
+        window.zip(ends).map(|(start, end)| (start, end - start)).max_by_key(|&(_, gap)| gap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record_of(answers: &[u64]) -> Record {
+        let mut record = Record::new("test");
+        for &at in answers {
+            let sequence = record.sent(Instant::from_millis(at));
+            record.answered(Instant::from_millis(at), Some(sequence));
+        }
+        record
+    }
+
+    #[test]
+    fn the_longest_gap_is_found_with_its_start() {
+        let record = record_of(&[0, 10, 20, 90, 100]);
+        let gap = record.longest_gap_between(Instant::ZERO, Instant::from_millis(101));
+        assert_eq!(gap, Some((Instant::from_millis(20), Duration::from_millis(70))));
+    }
+
+    #[test]
+    fn a_gap_that_began_before_the_window_counts_whole() {
+        let record = record_of(&[0, 10, 90, 100]);
+        let gap = record.longest_gap_between(Instant::from_millis(50), Instant::from_millis(101));
+        assert_eq!(gap, Some((Instant::from_millis(10), Duration::from_millis(80))));
+    }
+
+    #[test]
+    fn silence_to_the_end_counts() {
+        let record = record_of(&[0, 10]);
+        let gap = record.longest_gap_between(Instant::ZERO, Instant::from_millis(500));
+        assert_eq!(gap, Some((Instant::from_millis(10), Duration::from_millis(490))));
+    }
+
+    #[test]
+    fn answers_to_nothing_and_twice_are_not_answers() {
+        let mut record = record_of(&[0]);
+        record.answered(Instant::from_millis(1), Some(0));
+        record.answered(Instant::from_millis(1), Some(7));
+        record.answered(Instant::from_millis(1), None);
+        assert_eq!((record.answered_count(), record.duplicates()), (1, 1));
+    }
+}
