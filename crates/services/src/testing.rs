@@ -228,6 +228,11 @@ impl<S: Service> Bench<S> {
         self.event(Event::Datagram { local: LOCAL, remote, bytes });
     }
 
+    /// Feeds one event as it is, even one that no stack would send at this moment.
+    pub fn event(&mut self, event: Event<'_>) {
+        self.service.on_event(self.now, event, &mut self.recorder);
+    }
+
     /// Time passes; every tick the service asks for comes when it is due.
     pub fn advance(&mut self, duration: Duration) {
         let end = self.now + duration;
@@ -296,9 +301,5 @@ impl<S: Service> Bench<S> {
                 None => break,
             }
         }
-    }
-
-    fn event(&mut self, event: Event<'_>) {
-        self.service.on_event(self.now, event, &mut self.recorder);
     }
 }

@@ -36,25 +36,27 @@ fn a_client_that_does_not_read_is_paused_and_owed_no_more_than_was_under_way() {
 }
 
 #[test]
-fn a_fin_that_comes_in_spite_of_a_pause_waits_for_the_backlog() {
-    let mut echo = Echo::default();
-    let mut outputs = Tap::default();
-    let flow = FlowId(1);
-    echo.owing.insert(flow, Backlog { bytes: b"b".to_vec().into(), finished: false });
-    echo.on_event(Instant::ZERO, Event::Finished { flow }, &mut outputs);
-    assert_eq!(outputs, Tap::default(), "the byte comes first");
-    echo.on_event(Instant::ZERO, Event::Acked { flow, bytes: 1 }, &mut outputs);
-    assert_eq!(outputs, Tap { sent: b"b".to_vec(), closed: true, aborted: false });
+fn a_fin_that_comes_in_spite_of_a_pause_waits_for_the_backlog_even_on_another_node() {
+    let mut bench = Bench::new(Echo::default());
+    let flow = bench.open_with_window(1);
+    bench.data(flow, b"abc");
+    bench.event(Event::Finished { flow });
+    bench.replace(Echo::default()).unwrap();
+    bench.ack(flow, 1);
+    assert!(!bench.record(flow).closed, "one byte is missing");
+    bench.ack(flow, 1);
+    assert_eq!(bench.record(flow).sent, b"abc");
+    assert!(bench.record(flow).closed);
 }
 
 #[test]
 fn a_flow_that_is_fed_in_spite_of_its_pause_is_reset_before_it_eats_the_memory() {
-    let mut echo = Echo::default();
-    let mut outputs = Tap::default();
-    let flow = FlowId(1);
-    echo.owing.insert(flow, Backlog { bytes: vec![0; BACKLOG_MAX].into(), finished: false });
-    echo.on_event(Instant::ZERO, Event::Data { flow, bytes: b"x" }, &mut outputs);
-    assert!(outputs.aborted && echo.owing.is_empty());
+    let mut bench = Bench::new(Echo::default());
+    let flow = bench.open_with_window(1);
+    bench.event(Event::Data { flow, bytes: &vec![0; BACKLOG_MAX + 1] });
+    assert!(!bench.record(flow).aborted, "so much may have been under way");
+    bench.event(Event::Data { flow, bytes: b"x" });
+    assert!(bench.record(flow).aborted && bench.service().owing.is_empty());
 }
 
 #[test]
@@ -96,37 +98,4 @@ fn snapshots_that_make_no_sense_are_refused() {
     assert_eq!(refused(&good[..9]), "it ends where 8 more bytes are due");
     assert_eq!(refused(&[good.as_slice(), b"!"].concat()), "1 bytes are left over at its end");
     assert_eq!(refused(b"echo\x01\0\0\0\0\0\0\0\x09"), "it is too short for a count of 9");
-}
-
-/// Outputs with credit without end, which remember what came.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Tap {
-    sent: Vec<u8>,
-    closed: bool,
-    aborted: bool,
-}
-
-impl Outputs for Tap {
-    fn credit(&self, _flow: FlowId) -> usize {
-        usize::MAX
-    }
-
-    fn send(&mut self, _flow: FlowId, bytes: &[u8]) -> usize {
-        self.sent.extend_from_slice(bytes);
-        bytes.len()
-    }
-
-    fn close(&mut self, _flow: FlowId) {
-        self.closed = true;
-    }
-
-    fn abort(&mut self, _flow: FlowId) {
-        self.aborted = true;
-    }
-
-    fn pause(&mut self, _flow: FlowId) {}
-
-    fn resume(&mut self, _flow: FlowId) {}
-
-    fn datagram(&mut self, _local: SocketAddr, _remote: SocketAddr, _bytes: &[u8]) {}
 }

@@ -16,9 +16,12 @@ fn big() -> Vec<u8> {
     (0..50_000_u32).flat_map(u32::to_be_bytes).collect()
 }
 
+fn http() -> Http {
+    Http::new(MemFiles::new().with("big.bin", big(), 0).with("small.txt", "small\n", 0))
+}
+
 fn bench() -> Bench<Http> {
-    let files = MemFiles::new().with("big.bin", big(), 0).with("small.txt", "small\n", 0);
-    Bench::new(Http::new(files))
+    Bench::new(http())
 }
 
 fn status_lines(sent: &[u8]) -> Vec<String> {
@@ -90,6 +93,18 @@ fn a_client_that_says_goodbye_still_gets_its_answers_and_then_a_fin() {
     bench.data(flow, GET);
     bench.finish(flow);
     assert!(!bench.record(flow).closed);
+    bench.drain(flow);
+    assert!(bench.record(flow).sent.ends_with(&big()));
+    assert!(bench.record(flow).closed);
+}
+
+#[test]
+fn a_fin_that_comes_in_spite_of_a_pause_waits_for_the_answer_even_on_another_node() {
+    let mut bench = bench();
+    let flow = bench.open_with_window(1000);
+    bench.data(flow, GET);
+    bench.event(Event::Finished { flow });
+    bench.replace(http()).unwrap();
     bench.drain(flow);
     assert!(bench.record(flow).sent.ends_with(&big()));
     assert!(bench.record(flow).closed);
@@ -227,8 +242,9 @@ fn a_restored_answer_resets_its_flow_if_this_node_has_another_file() {
     let mut original = bench();
     let flow = original.open_with_window(1000);
     original.data(flow, GET);
-    let other = Http::new(MemFiles::new().with("big.bin", "another file altogether", 0));
-    original.replace(other).unwrap();
+    let mut other = big();
+    other.reverse();
+    original.replace(Http::new(MemFiles::new().with("big.bin", other, 0))).unwrap();
     original.ack(flow, 100);
     assert!(original.record(flow).aborted);
 }
