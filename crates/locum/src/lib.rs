@@ -7,7 +7,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod change;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod exit;
+pub mod hooks;
+pub mod logging;
+pub mod status;

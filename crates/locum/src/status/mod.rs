@@ -1,0 +1,202 @@
+//! What a node says about itself: [`NodeStatus`], the answer on the control socket.
+//!
+//! The JSON of [`NodeStatus`] is an interface: `locum.status.v1` may grow fields, but none of them
+//! changes its name, unit or meaning. Everything is a plain value; instants of the node's monotonic
+//! clock mean nothing to a reader, so ages are given instead.
+//!
+//! [`counters`] flattens the counters of any layer, [`table`] renders a status for people.
+
+pub mod counters;
+pub mod table;
+
+use std::collections::BTreeMap;
+
+use locum_types::{Health, Mode};
+use serde::{Deserialize, Serialize};
+
+/// The name of the schema, in [`NodeStatus::schema`].
+pub const SCHEMA: &str = "locum.status.v1";
+
+/// Named counts, since the start of the node. Nested groups join their names by a dot.
+pub type Counters = BTreeMap<String, u64>;
+
+/// All a node says about itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Always [`SCHEMA`].
+    pub schema: String,
+    /// The version of the program.
+    pub version: String,
+    /// The process that serves.
+    pub pid: u32,
+    /// Time since the start of the node, in milliseconds.
+    pub uptime_ms: u64,
+
+    /// The group's id.
+    pub group: u16,
+    /// The node's id.
+    pub node: u8,
+    /// The node's name.
+    pub name: String,
+    /// The node's own address, `10.77.0.11/24`.
+    pub address: String,
+    /// The service addresses.
+    pub service_addresses: Vec<String>,
+    /// The MAC that answers for the service addresses.
+    pub service_mac: String,
+    /// The node's rank in elections.
+    pub priority: u8,
+
+    /// What the node is doing.
+    pub mode: Mode,
+    /// The term it is in.
+    pub term: u64,
+    /// Since when, and why.
+    pub since: Since,
+    /// How well its services are.
+    pub health: Health,
+    /// Whether each link is up: the service TAP, and the TAP of the beats if it has its own.
+    pub links: Vec<LinkStatus>,
+
+    /// The other nodes, by ascending id.
+    pub peers: Vec<PeerStatus>,
+    /// What listens on the service addresses.
+    pub services: Vec<ServiceStatus>,
+    /// Connections of clients.
+    pub flows: FlowStatus,
+
+    /// How often, and how fast, this node took over.
+    pub takeovers: Takeovers,
+    /// How often somebody outside the group claimed a service address.
+    pub conflicts: u64,
+    /// Who has the service address? Requests seen, in any mode.
+    pub asked: Asked,
+
+    /// Frames the gate passed and stopped, per reason.
+    pub gate: Counters,
+    /// The service stack: frames, flows and drops, per reason.
+    pub stack: Counters,
+    /// The queues between the threads: frames, and drops because they were full.
+    pub queues: Counters,
+    /// The TAPs: frames, bytes, errors.
+    pub link: Counters,
+    /// Beats sent, heard, and refused per reason.
+    pub heartbeat: Counters,
+    /// Runs of the hook program.
+    pub hooks: Counters,
+
+    /// The longest time between two turns of the heartbeat loop, in microseconds.
+    pub loop_gap_max_us: u64,
+    /// What the kernel granted to the hot threads.
+    pub realtime: Realtime,
+    /// Whether a warden holds the last will.
+    pub warden: bool,
+}
+
+/// Since when the node has been in its mode, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Since {
+    /// Time in this mode, in milliseconds.
+    pub ms: u64,
+    /// The cause, as in the logs: `silence(node 1)`.
+    pub cause: String,
+}
+
+/// One link of the node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkStatus {
+    /// The interface.
+    pub tap: String,
+    /// Whether it carries frames.
+    pub up: bool,
+}
+
+/// Another node, as this one sees it. What only a beat can tell is `None` until the first one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its id.
+    pub id: u8,
+    /// Its node address.
+    pub address: String,
+    /// Whether it was heard within the detection time.
+    pub alive: bool,
+    /// Its mode, by its last beat.
+    pub mode: Option<Mode>,
+    /// Its term, by its last beat.
+    pub term: Option<u64>,
+    /// Its rank in elections, by its last beat.
+    pub priority: Option<u8>,
+    /// Its service health, by its last beat.
+    pub health: Option<Health>,
+    /// Age of its last beat, in milliseconds.
+    pub last_heard_ms: Option<f64>,
+    /// Round-trip time of beats, smoothed, in microseconds.
+    pub rtt_us: Option<u64>,
+    /// Share of beats lost lately, from it to this node: 0 to 1.
+    pub loss: Option<f64>,
+}
+
+/// One service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceStatus {
+    /// Its kind, as in the configuration.
+    pub kind: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// Connections of clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowStatus {
+    /// Connections there are, half-open ones included.
+    pub open: u64,
+    /// Those whose handshake is not complete.
+    pub half_open: u64,
+    /// How many there may be.
+    pub limit: u64,
+}
+
+/// The takeovers of this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Takeovers {
+    /// All of them since the start.
+    pub count: u64,
+    /// The latest ones, oldest first.
+    pub list: Vec<Takeover>,
+}
+
+/// One activation of this node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Takeover {
+    /// The cause, as in the logs.
+    pub cause: String,
+    /// The term that began.
+    pub term: u64,
+    /// From the last beat of the predecessor to the activation, in microseconds; `None` when there
+    /// was no predecessor.
+    pub detection_us: Option<u64>,
+    /// How long ago, in milliseconds.
+    pub ago_ms: u64,
+    /// When, by the wall clock: milliseconds since 1970.
+    pub at_unix_ms: u64,
+}
+
+/// Requests for the service addresses that were seen on the link.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// ARP requests.
+    pub arp: u64,
+    /// Neighbour solicitations.
+    pub ns: u64,
+}
+
+/// What the kernel granted to the hot threads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Realtime {
+    /// The heartbeat thread runs under `SCHED_FIFO`.
+    pub scheduling: bool,
+    /// The memory of the process is locked.
+    pub memory_locked: bool,
+    /// Why not, if something was refused.
+    pub refused: Option<String>,
+}
