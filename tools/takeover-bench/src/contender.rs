@@ -2,23 +2,19 @@
 
 use std::env;
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use locum_lab::keepalived::{self, Keepalived};
 use locum_lab::locum::{self, Group};
 use locum_lab::process::Process;
-use locum_lab::{Lab, NodeKind, Topology, wait};
+use locum_lab::{Lab, NodeKind, Topology};
 use serde::Serialize;
 
 use crate::ECHO_SERVER;
 
 /// The port of the echo service.
 pub(crate) const ECHO_PORT: u16 = 7;
-
-/// Within which a pair must be back in its steady state after a round.
-const STEADY: Duration = Duration::from_secs(15);
 
 /// What happens to the active node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ValueEnum)]
@@ -49,8 +45,8 @@ impl Fault {
 pub(crate) trait Contender {
     /// Whether it knows this fault.
     fn supports(&self, fault: Fault) -> bool;
-    /// Waits until one node serves and the other could take over, and returns the one that serves.
-    fn wait_steady(&self) -> Result<u8>;
+    /// The node that serves, when one does and the other could take over; or how things stand.
+    fn steady(&self) -> Result<u8, String>;
     /// Brings the fault over a node.
     fn strike(&mut self, fault: Fault, node: u8) -> Result<()>;
     /// Undoes the fault: afterwards the pair goes to its steady state by itself.
@@ -87,8 +83,8 @@ impl Contender for LocumPair<'_> {
         }
     }
 
-    fn wait_steady(&self) -> Result<u8> {
-        wait::until("a steady pair of locum", STEADY, || self.group.steady())
+    fn steady(&self) -> Result<u8, String> {
+        self.group.steady()
     }
 
     fn strike(&mut self, fault: Fault, node: u8) -> Result<()> {
@@ -154,17 +150,15 @@ impl Contender for KeepalivedPair<'_> {
         }
     }
 
-    fn wait_steady(&self) -> Result<u8> {
-        wait::until("a steady pair of keepalived", STEADY, || {
-            let holder = keepalived::holder(self.lab).map_err(|error| error.to_string())?;
-            for (node, state) in [(holder, "MASTER"), (Self::other(holder), "BACKUP")] {
-                let newest = self.nodes[usize::from(node) - 1].state();
-                if newest.as_deref() != Some(state) {
-                    return Err(format!("node {node} in {newest:?}"));
-                }
+    fn steady(&self) -> Result<u8, String> {
+        let holder = keepalived::holder(self.lab).map_err(|error| error.to_string())?;
+        for (node, state) in [(holder, "MASTER"), (Self::other(holder), "BACKUP")] {
+            let newest = self.nodes[usize::from(node) - 1].state();
+            if newest.as_deref() != Some(state) {
+                return Err(format!("node {node} in {newest:?}"));
             }
-            Ok(holder)
-        })
+        }
+        Ok(holder)
     }
 
     fn strike(&mut self, fault: Fault, node: u8) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use locum_lab::echo::{EchoClient, EchoRecord};
 use locum_lab::{Lab, keepalived};
 
@@ -21,15 +21,23 @@ const AFTERMATH: Duration = Duration::from_millis(300);
 /// Answers after that: the service is back.
 const LEAD_OUT: usize = 20;
 
-/// Within which the service has to be back.
-const BACK: Duration = Duration::from_secs(20);
+/// Within which the service has to be back. A Linux client whose ARP entry went wrong finds out by
+/// itself within a minute, and a round then shows that.
+const BACK: Duration = Duration::from_secs(90);
+
+/// Within which a pair must be back in its steady state after a round.
+const STEADY: Duration = Duration::from_secs(30);
 
 /// How long before the fault a request may have been sent and yet be hit by it.
 const ON_THEIR_WAY: Duration = Duration::from_millis(10);
 
-/// Between two faults. Linux takes no new MAC address for an ARP entry that is younger than a second
-/// (`locktime`), which would add up to a second to contenders without a virtual MAC.
-const PACE: Duration = Duration::from_millis(1200);
+/// How long nothing may have changed before a fault. Linux takes no new MAC address for an ARP entry
+/// that is younger than a second (`locktime`), which would add up to a second to contenders without a
+/// virtual MAC.
+const CALM: Duration = Duration::from_millis(1200);
+
+/// How often a calm pair is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// What the client saw in one round.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,9 +50,9 @@ pub(crate) struct Outcome {
 
 /// Strikes whoever is active and restores the pair.
 pub(crate) fn play(lab: &Lab, contender: &mut dyn Contender, fault: Fault) -> Result<Outcome> {
-    let active = contender.wait_steady()?;
-    let client =
-        EchoClient::start(lab.client(1).namespace(), keepalived::service(ECHO_PORT), PERIOD)?;
+    let active = settle(contender)?;
+    let target = keepalived::service(ECHO_PORT);
+    let client = EchoClient::start(lab.client(1).namespace(), target, PERIOD)?;
     client.wait_for_answers(LEAD_IN, BACK).context("before the fault")?;
     let struck = Instant::now();
     contender.strike(fault, active)?;
@@ -52,9 +60,26 @@ pub(crate) fn play(lab: &Lab, contender: &mut dyn Contender, fault: Fault) -> Re
     client.wait_for_answers(LEAD_OUT, BACK).context("after the fault")?;
     let record = client.stop()?;
     contender.restore(fault, active)?;
-    contender.wait_steady()?;
-    thread::sleep(PACE.saturating_sub(struck.elapsed()));
     outcome(&record, struck)
+}
+
+/// Waits until a pair is in its steady state and has been for a while.
+fn settle(contender: &dyn Contender) -> Result<u8> {
+    let mut since = Instant::now();
+    let mut active = None;
+    let deadline = since + STEADY;
+    loop {
+        let now = contender.steady();
+        if active != now.as_ref().ok().copied() {
+            active = now.as_ref().ok().copied();
+            since = Instant::now();
+        }
+        match (now, active) {
+            (Ok(_), Some(active)) if since.elapsed() >= CALM => return Ok(active),
+            (Err(how), _) if Instant::now() >= deadline => bail!("no steady pair: {how}"),
+            (Ok(_) | Err(_), _) => thread::sleep(LOOK),
+        }
+    }
 }
 
 fn outcome(record: &EchoRecord, struck: Instant) -> Result<Outcome> {

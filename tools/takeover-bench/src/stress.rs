@@ -12,7 +12,7 @@ use locum_lab::{Lab, keepalived};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::contender::{Contender, ECHO_PORT, LocumPair};
+use crate::contender::{ECHO_PORT, LocumPair};
 use crate::say;
 
 /// Busy loops per core. Each takes all the time the scheduler gives to a process of normal priority.
@@ -42,7 +42,6 @@ pub(crate) struct Verdict {
 /// Keeps every core busy for `period` beside a pair at locum's default intervals.
 pub(crate) fn run(lab: &Lab, binary: &Path, period: Duration) -> Result<Verdict> {
     let pair = LocumPair::start(lab, binary, &Config::default())?;
-    pair.wait_steady()?;
     let before = term(&pair)?;
     let target = keepalived::service(ECHO_PORT);
     let client = EchoClient::start(lab.client(1).namespace(), target, Duration::from_millis(1))?;
