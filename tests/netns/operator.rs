@@ -14,6 +14,9 @@ use crate::trial::Case;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The exit code that the manual names.
+const CONFIGURATION_IS_WRONG: i32 = 3;
+
 pub(crate) fn cases() -> Vec<Case> {
     let two = Topology::default();
     vec![
@@ -34,7 +37,7 @@ fn handover(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
     client.wait_for_answers(100, PATIENCE)?;
     let lost = client.stop()?.lost_since(asked);
     ensure!(lost == 0, "{lost} requests lost");
-    Ok(())
+    group.require_cause(3 - active, &format!("resigned(node {active}, handover)"))
 }
 
 fn there_and_back(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
@@ -67,7 +70,8 @@ fn refused(lab: &Lab, binary: &Path, key: &str) -> Result<()> {
         let name = format!("{command}-{key}-{number}");
         let process = lab.node(1).spawn(&name, binary, &[command, "-c", &config])?;
         let output = process.output(PATIENCE)?;
-        ensure!(!output.status.success(), "locum {command} took it");
+        let code = output.status.code();
+        ensure!(code == Some(CONFIGURATION_IS_WRONG), "locum {command} ended with {code:?}");
         let words = output.stderr;
         ensure!(words.contains(key) && words.contains("node1.toml"), "locum {command}: {words}");
     }

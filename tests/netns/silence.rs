@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use locum_lab::locum::Group;
 use locum_lab::{Client, Lab, Node, SERVICE_V4, SERVICE_V6, Topology, capture};
 
@@ -47,6 +47,7 @@ fn bombard(
     for (node, before) in waiting.iter().zip(heard_before) {
         let heard = heard(node)? - before;
         ensure!(heard >= frames, "node {} heard {heard} frames of {frames}", node.id());
+        ensure!(asked(group, node.id())? > 0, "node {} counts no request", node.id());
         group.require_silence(node.id(), start)?;
     }
     ensure!(group.wait_steady()? == active, "the active node changed");
@@ -56,6 +57,13 @@ fn bombard(
 /// How many frames the kernel has handed to the node.
 fn heard(node: &Node) -> Result<u64> {
     Ok(node.namespace().packets("tap0")?.sent)
+}
+
+/// How many ARP requests and neighbour solicitations for the service a node says it has seen.
+fn asked(group: &Group<'_>, node: u8) -> Result<u64> {
+    let status = group.status(node)?;
+    let count = |kind: &str| status["asked"][kind].as_u64().context("no count of requests");
+    Ok(count("arp")? + count("ns")?)
 }
 
 /// Every request gets exactly one answer, and the service's MAC address.

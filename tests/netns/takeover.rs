@@ -77,7 +77,9 @@ fn sigkill(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
     let (record, struck) = watched(lab, group, |group| group.process(active)?.kill_worker())?;
     require_short(&record, struck)?;
     group.wait_for_end(active)?;
-    group.wait_for(&[(other(active), "active")])
+    group.wait_for(&[(other(active), "active")])?;
+    // The warden's word, not the timeout.
+    group.require_cause(other(active), &format!("resigned(node {active}, crash)"))
 }
 
 fn sigterm(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
@@ -88,7 +90,8 @@ fn sigterm(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
     ensure!(lost == 0, "{lost} requests lost");
     let status = group.wait_for_end(active)?;
     ensure!(status.success(), "a clean shutdown ends with {status}");
-    group.wait_for(&[(other(active), "active")])
+    group.wait_for(&[(other(active), "active")])?;
+    group.require_cause(other(active), &format!("resigned(node {active}, shutdown)"))
 }
 
 /// Nobody says goodbye: the timeout finds out.
@@ -96,7 +99,8 @@ fn both_die(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
     let active = group.wait_steady()?;
     let (record, struck) = watched(lab, group, |group| group.kill(active))?;
     require_short(&record, struck)?;
-    group.wait_for(&[(other(active), "active")])
+    group.wait_for(&[(other(active), "active")])?;
+    group.require_cause(other(active), &format!("silence(node {active})"))
 }
 
 fn cut(lab: &Lab, group: &mut Group<'_>) -> Result<()> {

@@ -213,6 +213,17 @@ impl<'lab> Group<'lab> {
         })
     }
 
+    /// Requires that a node is in its mode for this reason, as its status words it.
+    ///
+    /// # Errors
+    /// When it gives another one.
+    pub fn require_cause(&self, node: u8, cause: &str) -> Result<()> {
+        let status = self.status(node)?;
+        let given = status["since"]["cause"].as_str();
+        ensure!(given == Some(cause), "node {node}: {given:?} where {cause:?} is right");
+        Ok(())
+    }
+
     /// Waits until one running node is active and all others wait, and returns the active one.
     ///
     /// # Errors

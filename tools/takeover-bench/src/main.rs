@@ -202,13 +202,15 @@ fn stress(args: &Args, period: Duration) -> Result<()> {
         .map_err(|error| error.context(lab.logs()))?;
     write_to(args.json.as_deref(), &serde_json::to_string_pretty(&verdict)?)?;
     print(&format!(
-        "{} s with {} busy loops: {} takeovers; {} requests, {} lost, longest gap {:.1} ms\n",
+        "{} s with {} busy loops: {} takeovers; {} requests, {} lost, longest gap {:.1} ms; \
+         longest heartbeat loop gaps {:.1?} ms\n",
         verdict.seconds,
         verdict.loops,
         verdict.takeovers,
         verdict.requests,
         verdict.lost,
-        verdict.longest_gap_ms
+        verdict.longest_gap_ms,
+        verdict.loop_gaps_ms,
     ))?;
     ensure!(verdict.takeovers == 0, "{} takeovers without a reason", verdict.takeovers);
     Ok(())

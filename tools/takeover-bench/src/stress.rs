@@ -10,7 +10,6 @@ use locum_lab::echo::EchoClient;
 use locum_lab::locum::Config;
 use locum_lab::{Lab, keepalived};
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::contender::{ECHO_PORT, LocumPair};
 use crate::say;
@@ -35,8 +34,8 @@ pub(crate) struct Verdict {
     /// Requests, and those without an answer.
     pub(crate) requests: usize,
     pub(crate) lost: usize,
-    /// The last status of each node, which has its own longest loop gap.
-    pub(crate) statuses: Vec<Value>,
+    /// The longest time between two turns of each node's heartbeat loop, in milliseconds.
+    pub(crate) loop_gaps_ms: Vec<f64>,
 }
 
 /// Keeps every core busy for `period` beside a pair at locum's default intervals.
@@ -65,7 +64,6 @@ pub(crate) fn run(lab: &Lab, binary: &Path, period: Duration) -> Result<Verdict>
 
     let record = client.stop()?;
     let gap = record.outage(start).context("no answer under load")?;
-    let nodes = lab.nodes().iter();
     Ok(Verdict {
         seconds: period.as_secs(),
         loops,
@@ -73,7 +71,11 @@ pub(crate) fn run(lab: &Lab, binary: &Path, period: Duration) -> Result<Verdict>
         longest_gap_ms: gap.as_secs_f64() * 1000.0,
         requests: record.sent.iter().filter(|&&sent| sent >= start).count(),
         lost: record.lost_since(start),
-        statuses: nodes.map(|node| pair.group().status(node.id())).collect::<Result<_>>()?,
+        loop_gaps_ms: lab
+            .nodes()
+            .iter()
+            .map(|node| loop_gap(&pair, node.id()))
+            .collect::<Result<_>>()?,
     })
 }
 
@@ -84,6 +86,12 @@ fn watch(pair: &LocumPair<'_>, start: Instant, period: Duration, before: u64) ->
         say(&format!("{:>4} s under load, {takeovers} takeovers", start.elapsed().as_secs()));
     }
     Ok(())
+}
+
+fn loop_gap(pair: &LocumPair<'_>, node: u8) -> Result<f64> {
+    let status = pair.group().status(node)?;
+    let micros = status["loop_gap_max_us"].as_f64().context("no loop gap in the status")?;
+    Ok(micros / 1000.0)
 }
 
 /// The highest term that any node has seen: one more with each activation.
