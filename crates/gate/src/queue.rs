@@ -25,13 +25,49 @@ pub struct QueueCounters {
 /// Two bounded queues of Ethernet frames, seen by smoltcp as a device.
 #[derive(Debug)]
 pub struct FrameQueue {
-    rx: VecDeque<Vec<u8>>,
-    tx: VecDeque<Vec<u8>>,
+    rx: Lane,
+    tx: Lane,
+    capabilities: DeviceCapabilities,
+    counters: QueueCounters,
+}
+
+/// One direction: frames in order, and the buffers of frames that are done with.
+#[derive(Debug)]
+struct Lane {
+    frames: VecDeque<Vec<u8>>,
     pool: Vec<Vec<u8>>,
     depth: usize,
     frame_len_max: usize,
-    capabilities: DeviceCapabilities,
-    counters: QueueCounters,
+}
+
+impl Lane {
+    fn new(frame_len_max: usize, depth: usize) -> Self {
+        Lane {
+            frames: VecDeque::with_capacity(depth),
+            pool: Vec::with_capacity(depth),
+            depth,
+            frame_len_max,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.frames.len() == self.depth
+    }
+
+    /// Queues a frame that `fill` writes into an empty buffer.
+    fn push_with<R>(&mut self, fill: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        let mut buffer = self.pool.pop().unwrap_or_else(|| Vec::with_capacity(self.frame_len_max));
+        let result = fill(&mut buffer);
+        self.frames.push_back(buffer);
+        result
+    }
+}
+
+fn recycle(pool: &mut Vec<Vec<u8>>, mut buffer: Vec<u8>) {
+    buffer.clear();
+    if pool.len() < pool.capacity() {
+        pool.push(buffer);
+    }
 }
 
 impl FrameQueue {
@@ -40,12 +76,10 @@ impl FrameQueue {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
         capabilities.max_transmission_unit = mtu + 14;
+        let frame_len_max = mtu + HEADER_LEN;
         FrameQueue {
-            rx: VecDeque::with_capacity(depth),
-            tx: VecDeque::with_capacity(depth),
-            pool: Vec::with_capacity(2 * depth),
-            depth,
-            frame_len_max: mtu + HEADER_LEN,
+            rx: Lane::new(frame_len_max, depth),
+            tx: Lane::new(frame_len_max, depth),
             capabilities,
             counters: QueueCounters::default(),
         }
@@ -53,55 +87,52 @@ impl FrameQueue {
 
     /// Queues a received frame; false if it was dropped, and counted, for want of room.
     pub fn push(&mut self, frame: &[u8]) -> bool {
-        if frame.len() > self.frame_len_max {
+        if frame.len() > self.rx.frame_len_max {
             self.counters.rx_oversize += 1;
             return false;
         }
-        if self.rx.len() == self.depth {
+        if self.rx.is_full() {
             self.counters.rx_full += 1;
             return false;
         }
-        let mut buffer = self.take_buffer();
-        buffer.extend_from_slice(frame);
-        self.rx.push_back(buffer);
+        self.rx.push_with(|buffer| buffer.extend_from_slice(frame));
         true
     }
 
     /// Queues a frame for transmission as if the stack had sent it; false if the queue was full.
     pub fn push_transmit(&mut self, frame: &[u8]) -> bool {
-        if self.tx.len() == self.depth {
-            self.counters.tx_full += 1;
+        if self.tx_has_no_room() {
             return false;
         }
-        let mut buffer = self.take_buffer();
-        buffer.extend_from_slice(frame);
-        self.tx.push_back(buffer);
+        self.tx.push_with(|buffer| buffer.extend_from_slice(frame));
         true
     }
 
     /// Takes the oldest frame to transmit, shows it to `send`, and recycles it.
     pub fn pop_transmit<R>(&mut self, send: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        let buffer = self.tx.pop_front()?;
+        let buffer = self.tx.frames.pop_front()?;
         let result = send(&buffer);
-        self.recycle(buffer);
+        recycle(&mut self.tx.pool, buffer);
         Some(result)
     }
 
     /// Forgets every queued frame, both ways: after a pause they are history.
     pub fn clear(&mut self) {
-        while let Some(buffer) = self.rx.pop_front().or_else(|| self.tx.pop_front()) {
-            self.recycle(buffer);
+        for lane in [&mut self.rx, &mut self.tx] {
+            while let Some(buffer) = lane.frames.pop_front() {
+                recycle(&mut lane.pool, buffer);
+            }
         }
     }
 
     /// Received frames that the stack has not looked at yet.
     pub fn rx_len(&self) -> usize {
-        self.rx.len()
+        self.rx.frames.len()
     }
 
     /// Frames waiting to be transmitted.
     pub fn tx_len(&self) -> usize {
-        self.tx.len()
+        self.tx.frames.len()
     }
 
     /// What was dropped so far.
@@ -109,15 +140,10 @@ impl FrameQueue {
         self.counters
     }
 
-    fn take_buffer(&mut self) -> Vec<u8> {
-        self.pool.pop().unwrap_or_else(|| Vec::with_capacity(self.frame_len_max))
-    }
-
-    fn recycle(&mut self, mut buffer: Vec<u8>) {
-        buffer.clear();
-        if self.pool.len() < self.pool.capacity() {
-            self.pool.push(buffer);
-        }
+    fn tx_has_no_room(&mut self) -> bool {
+        let full = self.tx.is_full();
+        self.counters.tx_full += u64::from(full);
+        full
     }
 }
 
@@ -127,23 +153,18 @@ impl Device for FrameQueue {
 
     fn receive(&mut self, _now: SmolInstant) -> Option<(RxToken<'_>, TxToken<'_>)> {
         // A reply needs room too: without it the frame stays queued.
-        if self.tx.len() == self.depth {
-            self.counters.tx_full += 1;
+        if self.rx.frames.is_empty() || self.tx_has_no_room() {
             return None;
         }
-        let buffer = self.rx.pop_front()?;
-        let reply = self.take_buffer();
-        let FrameQueue { tx, pool, .. } = self;
-        Some((RxToken { buffer, pool }, TxToken { buffer: reply, queue: tx }))
+        let buffer = self.rx.frames.pop_front()?;
+        Some((RxToken { buffer, pool: &mut self.rx.pool }, TxToken { lane: &mut self.tx }))
     }
 
     fn transmit(&mut self, _now: SmolInstant) -> Option<TxToken<'_>> {
-        if self.tx.len() == self.depth {
-            self.counters.tx_full += 1;
+        if self.tx_has_no_room() {
             return None;
         }
-        let buffer = self.take_buffer();
-        Some(TxToken { buffer, queue: &mut self.tx })
+        Some(TxToken { lane: &mut self.tx })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -152,34 +173,32 @@ impl Device for FrameQueue {
 }
 
 /// One received frame.
+#[derive(Debug)]
 pub struct RxToken<'a> {
     buffer: Vec<u8>,
     pool: &'a mut Vec<Vec<u8>>,
 }
 
 impl phy::RxToken for RxToken<'_> {
-    fn consume<R, F: FnOnce(&[u8]) -> R>(mut self, f: F) -> R {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
         let result = f(&self.buffer);
-        self.buffer.clear();
-        if self.pool.len() < self.pool.capacity() {
-            self.pool.push(self.buffer);
-        }
+        recycle(self.pool, self.buffer);
         result
     }
 }
 
-/// Room for one frame to transmit.
+/// Room for one frame to transmit. A buffer is taken only when the token is consumed: most are not.
+#[derive(Debug)]
 pub struct TxToken<'a> {
-    buffer: Vec<u8>,
-    queue: &'a mut VecDeque<Vec<u8>>,
+    lane: &'a mut Lane,
 }
 
 impl phy::TxToken for TxToken<'_> {
-    fn consume<R, F: FnOnce(&mut [u8]) -> R>(mut self, len: usize, f: F) -> R {
-        self.buffer.resize(len, 0);
-        let result = f(&mut self.buffer);
-        self.queue.push_back(self.buffer);
-        result
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        self.lane.push_with(|buffer| {
+            buffer.resize(len, 0);
+            f(buffer)
+        })
     }
 }
 
@@ -198,7 +217,18 @@ mod tests {
             tx.consume(60, |frame| frame.fill(first));
             assert_eq!(queue.pop_transmit(|frame| frame.to_vec()), Some(vec![i; 60]));
         }
-        assert!(queue.pool.len() <= 8);
+        assert_eq!((queue.rx.pool.len(), queue.tx.pool.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_token_that_is_not_consumed_costs_no_buffer() {
+        let mut queue = FrameQueue::new(1500, 4);
+        for _ in 0..10 {
+            assert!(queue.push(&[0; 60]));
+            let (rx, _unused) = queue.receive(SmolInstant::ZERO).expect("a frame is queued");
+            rx.consume(|_| ());
+        }
+        assert_eq!((queue.rx.pool.len(), queue.tx.pool.len()), (1, 0));
     }
 
     #[test]

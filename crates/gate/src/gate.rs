@@ -1,0 +1,266 @@
+//! The gate: the device through which every frame of the service stack passes.
+//!
+//! It obeys [`crate::policy`] and counts; it never decides. Frames are judged where they lie: a received frame is not copied,
+//! a sent one only because smoltcp's token cannot take back what was written into it.
+
+use std::sync::Arc;
+
+use locum_types::{Instant, Mode, ModeCell};
+use smoltcp::phy::{self, Device, DeviceCapabilities};
+use smoltcp::time::Instant as SmolInstant;
+use smoltcp::wire::{ArpOperation, IpAddress};
+
+use crate::announce::{Announcement, Announcer, JoinSource};
+use crate::counters::GateCounters;
+use crate::craft::{self, Buffer, FRAME_LEN_MAX};
+use crate::frame::View;
+use crate::policy::{self, Answer, Egress};
+use crate::{Identity, Sighting};
+
+mod token;
+mod watch;
+
+use token::Judge;
+pub use token::{RxToken, TxToken};
+use watch::{Reply, Watch};
+
+/// Frames longer than this are not Ethernet; smoltcp never asks for one.
+const SCRATCH_MARGIN: usize = 64;
+
+/// A device that lets the service stack speak only while its node is active.
+///
+/// Not active: whatever the stack sends is written into a scratch buffer and dies there, and it receives empty frames in place
+/// of what arrived, which smoltcp skips. Either way tokens are handed out exactly as the inner device does, so that the
+/// stack's state does not depend on the gate.
+#[derive(Debug)]
+pub struct Gate<D> {
+    inner: D,
+    identity: Identity,
+    cell: Arc<ModeCell>,
+    /// The term of the activation whose burst has begun; `None` while not active.
+    noticed: Option<u16>,
+    announcer: Announcer,
+    watch: Watch,
+    scratch: Vec<u8>,
+    counters: GateCounters,
+}
+
+impl<D: Device> Gate<D> {
+    /// A gate before `inner` that does what `cell` allows.
+    pub fn new(inner: D, identity: Identity, cell: Arc<ModeCell>) -> Self {
+        let frame_len_max = inner.capabilities().max_transmission_unit + SCRATCH_MARGIN;
+        Gate {
+            announcer: Announcer::new(&identity),
+            inner,
+            identity,
+            cell,
+            noticed: None,
+            watch: Watch::new(),
+            scratch: vec![0; frame_len_max],
+            counters: GateCounters::default(),
+        }
+    }
+
+    /// Notices what the cell says, and sends what is due: answers, then announcements.
+    ///
+    /// Call it before each poll of the stack. An activation starts the burst in the same call, so the announcement leaves
+    /// before the stack's first frame.
+    pub fn poll(&mut self, now: Instant) {
+        self.follow(now);
+        self.send_replies(now);
+        self.send_announcements(now);
+    }
+
+    /// Starts the burst again, after a sign of a rival or a healed link; nothing happens unless the node is active.
+    pub fn announce(&mut self, now: Instant) {
+        let was_active = self.noticed;
+        self.follow(now);
+        if self.noticed.is_some() && self.noticed == was_active {
+            self.announcer.restart(now);
+            self.counters.sent.bursts += 1;
+        }
+    }
+
+    /// When [`Gate::poll`] is due, and why. May change after any other call, and when the cell changes.
+    #[must_use]
+    pub fn poll_deadline(&self) -> Option<(Instant, &'static str)> {
+        if self.noticed != self.granted() {
+            return Some((Instant::ZERO, "mode to notice"));
+        }
+        if self.watch.replies_len() != 0 {
+            return Some((Instant::ZERO, "answers to send"));
+        }
+        self.announcer.poll_deadline().map(|due| (due, "announcement"))
+    }
+
+    /// The oldest claim of others that was not drained yet.
+    pub fn poll_sighting(&mut self) -> Option<Sighting> {
+        self.watch.pop_sighting()
+    }
+
+    /// What passed and what did not.
+    pub fn counters(&self) -> &GateCounters {
+        &self.counters
+    }
+
+    /// The device on the link's side.
+    pub fn inner(&self) -> &D {
+        &self.inner
+    }
+
+    /// The device on the link's side.
+    pub fn inner_mut(&mut self) -> &mut D {
+        &mut self.inner
+    }
+
+    fn granted(&self) -> Option<u16> {
+        (self.cell.granted_mode() == Mode::Active).then(|| self.cell.term_tag())
+    }
+
+    /// Notices the begin and the end of an activation.
+    fn follow(&mut self, now: Instant) {
+        let active = self.cell.mode_at(now) == Mode::Active;
+        let term = active.then(|| self.cell.term_tag());
+        if term == self.noticed {
+            return;
+        }
+        self.noticed = term;
+        match term {
+            Some(_) => {
+                self.announcer.activate(now);
+                self.counters.sent.bursts += 1;
+            }
+            None => {
+                self.announcer.stop();
+                self.forget_replies();
+            }
+        }
+    }
+
+    fn forget_replies(&mut self) {
+        self.counters.sent.stale += self.watch.replies_len() as u64;
+        self.watch.forget_replies();
+    }
+
+    fn send_replies(&mut self, now: Instant) {
+        if self.watch.replies_len() == 0 {
+            return;
+        }
+        if self.cell.mode_at(now) != Mode::Active {
+            self.forget_replies();
+            return;
+        }
+        while self.watch.replies_len() != 0 {
+            let Some(token) = self.inner.transmit(now.into()) else { return };
+            let Some(reply) = self.watch.pop_reply() else { return };
+            let mut frame = [0; FRAME_LEN_MAX];
+            let len = emit_reply(reply, &self.identity, &mut frame);
+            let sent = &mut self.counters.sent;
+            let count = match reply {
+                Reply::Answer(_) => &mut sent.answers,
+                Reply::Defend(_) => &mut sent.defences,
+            };
+            match send_own(token, self.cell.mode_at(now), &self.identity, frame.get(..len)) {
+                true => *count += 1,
+                false => sent.refused += 1,
+            }
+        }
+    }
+
+    fn send_announcements(&mut self, now: Instant) {
+        while self.announcer.poll_deadline().is_some_and(|due| due <= now) {
+            let Some(token) = self.inner.transmit(now.into()) else { return };
+            let Some(announcement) = self.announcer.poll(now) else { return };
+            let mut frame = [0; FRAME_LEN_MAX];
+            let source = JoinSource::of(&self.identity);
+            let len = announcement.emit(self.identity.service_mac(), source, &mut frame);
+            match send_own(token, self.cell.mode_at(now), &self.identity, frame.get(..len)) {
+                true => self.counters.sent.announcements += 1,
+                false => self.counters.sent.refused += 1,
+            }
+        }
+    }
+}
+
+/// Sends a frame of the gate's own, if it passes the check that every frame has to pass.
+fn send_own<T: phy::TxToken>(
+    token: T,
+    mode: Mode,
+    identity: &Identity,
+    frame: Option<&[u8]>,
+) -> bool {
+    let Some(frame) = frame else { return false };
+    match policy::egress(mode, identity, &View::parse(frame)) {
+        // Built right in the first place: what would be repaired is already so.
+        Egress::Pass | Egress::Rewrite(_) => {
+            token.consume(frame.len(), |room| room.copy_from_slice(frame));
+            true
+        }
+        Egress::Drop(_) => false,
+    }
+}
+
+fn emit_reply(reply: Reply, identity: &Identity, frame: &mut Buffer) -> usize {
+    let mac = identity.service_mac();
+    match reply {
+        Reply::Answer(Answer::Arp { address, mac: to, sender }) => {
+            craft::arp(ArpOperation::Reply, (mac, address), (to, sender), to, frame)
+        }
+        Reply::Answer(Answer::Solicited { address, mac: to, sender }) => {
+            craft::advert((mac, address), (to, sender), frame)
+        }
+        Reply::Answer(Answer::AllNodes { address }) | Reply::Defend(IpAddress::Ipv6(address)) => {
+            Announcement::Advert(address).emit(mac, JoinSource::of(identity), frame)
+        }
+        Reply::Defend(IpAddress::Ipv4(address)) => {
+            Announcement::ArpRequest(address).emit(mac, JoinSource::of(identity), frame)
+        }
+    }
+}
+
+impl<D: Device> Device for Gate<D> {
+    type RxToken<'a>
+        = RxToken<'a, D::RxToken<'a>>
+    where
+        D: 'a;
+    type TxToken<'a>
+        = TxToken<'a, D::TxToken<'a>>
+    where
+        D: 'a;
+
+    fn receive(
+        &mut self,
+        timestamp: SmolInstant,
+    ) -> Option<(Self::RxToken<'_>, Self::TxToken<'_>)> {
+        let now = timestamp.into();
+        // The answer to the frame before leaves before the next one is looked at.
+        self.send_replies(now);
+        let mode = self.cell.mode_at(now);
+        let (rx, tx) = self.inner.receive(timestamp)?;
+        let GateCounters { ingress, egress, asked, claims, .. } = &mut self.counters;
+        let identity = &self.identity;
+        let watch = &mut self.watch;
+        let judge = Judge { now, mode, identity, watch, ingress, asked, claims };
+        let tx = TxToken { inner: tx, mode, identity, scratch: &mut self.scratch, egress };
+        Some((RxToken { inner: rx, judge }, tx))
+    }
+
+    fn transmit(&mut self, timestamp: SmolInstant) -> Option<Self::TxToken<'_>> {
+        let mode = self.cell.mode_at(timestamp.into());
+        let inner = self.inner.transmit(timestamp)?;
+        Some(TxToken {
+            inner,
+            mode,
+            identity: &self.identity,
+            scratch: &mut self.scratch,
+            egress: &mut self.counters.egress,
+        })
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        self.inner.capabilities()
+    }
+}
+
+#[cfg(test)]
+mod tests;
