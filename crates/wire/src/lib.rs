@@ -1,26 +1,28 @@
-//! Bytes on the wire: heartbeats, their authentication, and the replay window.
+//! Bytes on the wire: beats, their authentication, and the window that keeps replays out.
 //!
-//! Each format has two halves, in smoltcp's manner: a *packet*, bounds-checked access to raw bytes that
-//! may hold anything, and a *repr* ([`Beat`]), which cannot express nonsense. What belongs here: bytes
-//! and whether to believe them. What does not: what a beat means (`locum-monitor`).
+//! What belongs here: how a [`Beat`] becomes bytes and back, and which bytes may be believed. What does
+//! not: what a node does about it (`locum-monitor`), and how datagrams travel (`locum-appliance`).
 //!
-//! `docs/PROTOCOL.md` is the specification; its golden vectors are tested against this code.
+//! As in smoltcp, each format has two types: [`BeatPacket`] gives bounds-checked access to raw bytes that
+//! may say anything, [`Beat`] is the meaning and cannot say nonsense. [`seal`] and [`open`] are what
+//! the node uses; `docs/PROTOCOL.md` is the specification, with test vectors.
 
 #![forbid(unsafe_code)]
 
 mod auth;
 mod beat;
-mod codec;
-mod packet;
-mod replay;
-
 #[doc(hidden)]
 pub mod fuzzing;
-
-pub use auth::{KEY_LEN, Key, KeyError, Refusal, RefusalCounters, open, seal};
-pub use beat::{Beat, Intent, TimestampEcho};
-pub use packet::{BEAT_LEN, BeatPacket};
-pub use replay::{REPLAY_WINDOW, ReplayWindow};
-
+mod key;
+mod packet;
+mod refusal;
+mod replay;
 #[cfg(test)]
-mod tests;
+mod samples;
+
+pub use auth::{open, seal};
+pub use beat::{Beat, Intent, TimestampEcho};
+pub use key::{KEY_LEN, Key, KeyError};
+pub use packet::{BEAT_LEN, BeatPacket, MAGIC, TAG_LEN, TYPE_BEAT, VERSION};
+pub use refusal::{Refusal, RefusalCounters};
+pub use replay::{REPLAY_WINDOW, ReplayWindow};

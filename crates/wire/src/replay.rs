@@ -1,46 +1,62 @@
-//! The replay window: each sequence number of one boot of a peer counts once (RFC 4303 §3.4.3).
+//! Each beat once: the sliding window over the sequence numbers of one peer's boot.
 
-/// How many numbers behind the highest one are remembered.
-pub const REPLAY_WINDOW: u64 = 64;
+/// How many sequence numbers, down from the highest one, a [`ReplayWindow`] can tell apart.
+pub const REPLAY_WINDOW: u64 = u64::BITS as u64;
 
-/// Which of the latest sequence numbers have been seen.
+/// Remembers which of the last 64 sequence numbers of a sender were heard (the window of RFC 4303 §3.4.3).
+///
+/// One window belongs to one boot of one peer. A new boot nonce needs a new window, and the boot before
+/// it must stay retired, or its beats could be replayed into a fresh window.
+///
+/// A late number that was not heard yet is accepted: the beat was delivered, which is all that loss and silence are
+/// about. What it says is older than [`highest`](ReplayWindow::highest), and must not undo it.
+///
+/// `u64::MAX` is a number like any other: newer than all, and so far ahead of those in use that none of
+/// them is in the window behind it. So no beat of a boot is believed after its will.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplayWindow {
     highest: u64,
-    /// Bit n: the number n below the highest one was seen.
     seen: u64,
 }
 
 impl ReplayWindow {
-    /// A window that has seen nothing.
+    /// A window that has heard nothing.
     pub const fn new() -> Self {
         ReplayWindow { highest: 0, seen: 0 }
     }
 
-    /// Takes a sequence number; false if it was seen before, or is too old to tell. 0 is never taken.
+    /// Whether `sequence` is new; it is not, from then on. Zero, which no beat has, never is.
+    #[must_use]
     pub fn accept(&mut self, sequence: u64) -> bool {
         if sequence > self.highest {
-            let ahead = sequence - self.highest;
-            self.seen = if ahead < REPLAY_WINDOW { self.seen << ahead } else { 0 };
+            self.seen = match sequence - self.highest {
+                steps @ 0..REPLAY_WINDOW => self.seen << steps,
+                REPLAY_WINDOW.. => 0,
+            };
             self.seen |= 1;
             self.highest = sequence;
             return true;
         }
-        let behind = self.highest - sequence;
-        if sequence == 0 || behind >= REPLAY_WINDOW || self.seen & (1 << behind) != 0 {
+        let age = self.highest - sequence;
+        if age >= REPLAY_WINDOW || sequence == 0 {
             return false;
         }
-        self.seen |= 1 << behind;
-        true
+        let bit = 1 << age;
+        let is_new = self.seen & bit == 0;
+        self.seen |= bit;
+        is_new
     }
 
-    /// The highest number taken; 0 if none was.
+    /// The highest number accepted, 0 before the first.
     pub const fn highest(&self) -> u64 {
         self.highest
     }
 
-    /// Which of the last 32 numbers were seen: bit 0 is the highest one.
+    /// Which of the last 32 numbers were heard, as the field [`heard`](crate::Beat::heard) tells the sender.
     pub const fn recent(&self) -> u32 {
         self.seen as u32
     }
 }
+
+#[cfg(test)]
+mod tests;
