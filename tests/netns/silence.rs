@@ -101,21 +101,23 @@ fn ping_flood(client: &Client, _: &Group<'_>) -> Result<u64> {
 /// An open port must open and closed ports must refuse: from the active node, once.
 fn syns(client: &Client, _: &Group<'_>) -> Result<u64> {
     let target = SERVICE_V4.to_string();
-    client.run("nc", &["-z", "-w", "2", &target, "7"])?.success()?;
-    let closed = client.run("nc", &["-z", "-v", "-w", "2", &target, "1000-1200"])?;
+    client.run("nc", &["-n", "-z", "-w", "2", &target, "7"])?.success()?;
+    let closed = client.run("nc", &["-n", "-z", "-v", "-w", "2", &target, "1000-1200"])?;
     let refused = closed.stderr.matches("refused").count();
     ensure!(refused == 201, "{refused} of 201 closed ports refused:\n{}", closed.stderr);
     Ok(202)
 }
 
+/// The echo service answers each datagram once; the port behind it is closed.
 fn udp(client: &Client, _: &Group<'_>) -> Result<u64> {
-    let target = SERVICE_V4.to_string();
     let script = format!(
-        "for i in $(seq 50); do echo hello | nc -u -w 1 -q 0 {target} 7; \
-         echo hello | nc -u -w 1 -q 0 {target} 999; done"
+        "for i in $(seq 30); do echo hello | nc -n -u -W 1 -w 2 {SERVICE_V4} 7; \
+         echo hello | nc -n -u -q 0 -w 1 {SERVICE_V4} 999; done"
     );
-    client.run("sh", &["-c", &script])?;
-    Ok(100)
+    let answers = client.run("sh", &["-c", &script])?;
+    let echoed = answers.stdout.matches("hello").count();
+    ensure!(echoed == 30, "{echoed} of 30 datagrams came back:\n{}", answers.stderr);
+    Ok(60)
 }
 
 fn neighbour_solicitations(client: &Client, group: &Group<'_>) -> Result<u64> {
