@@ -4,7 +4,21 @@
 //! reports *all* that is wrong at once. [`Config`] is what the rest of the program sees: every value
 //! resolved, every default filled in, every path absolute or relative to the working directory.
 
-use std::path::PathBuf;
+mod check;
+mod outside;
+mod print;
+mod problem;
+mod read;
+mod reload;
+mod section;
+mod surface;
+mod value;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use locum_gate::MacMode;
@@ -13,9 +27,26 @@ use locum_types::{GroupId, NodeId, Priority};
 use locum_wire::Key;
 use log::LevelFilter;
 use smoltcp::wire::{IpAddress, IpCidr};
+use toml::de::DeTable;
+
+pub use outside::{FileSystem, Nowhere, Outside};
+pub use problem::{Problem, Report};
+pub use reload::Reload;
+pub use section::Wrong;
+
+use read::{Draft, Reader};
+use section::{Problems, Section};
 
 /// The UDP port of beats, unless the file says otherwise.
 pub const PORT: u16 = 3780;
+/// How often to beat, unless the file says otherwise.
+pub const INTERVAL: Duration = Duration::from_millis(10);
+/// The priority of a node, unless the file says otherwise.
+pub const PRIORITY: u8 = 100;
+/// How long a node with `preempt` waits in step before it takes over.
+pub const PREEMPT_DELAY: Duration = Duration::from_secs(5);
+/// Where control sockets are, unless the file says otherwise.
+pub const SOCKET_DIR: &str = "/run/locum";
 
 /// A whole configuration, resolved and validated.
 #[derive(Clone, Debug)]
@@ -124,4 +155,107 @@ pub struct Limits {
     pub rx_buffer: Option<usize>,
     /// Transmit buffer of a connection, in bytes.
     pub tx_buffer: Option<usize>,
+}
+
+impl Config {
+    /// Reads and checks the file at `path`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn load(path: &Path) -> Result<Config, Report> {
+        let name = path.display().to_string();
+        let text = fs::read_to_string(path).map_err(|error| {
+            let what = format!("cannot read the configuration: {error}");
+            let fix = "name a TOML file; docs/OPERATING.md has one to start from".to_owned();
+            let problem = Problem { span: None, key: String::new(), what, fix };
+            Report::new(name.clone(), String::new(), vec![problem])
+        })?;
+        let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Config::parse(&text, &file, &name, &FileSystem)
+    }
+
+    /// Checks `text` as the content of `file`, which is called `name` in messages.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(
+        text: &str,
+        file: &Path,
+        name: &str,
+        outside: &dyn Outside,
+    ) -> Result<Config, Report> {
+        let report = |problems| Report::new(name.to_owned(), text.to_owned(), problems);
+        let (document, errors) = DeTable::parse_recoverable(text);
+        if !errors.is_empty() {
+            // What could be recovered would only give echoes of these.
+            return Err(report(errors.into_iter().map(Problem::from).collect()));
+        }
+        let problems = Problems::default();
+        let base = file.parent().unwrap_or(Path::new(""));
+        let section = Section::document(document.get_ref(), &problems);
+        let draft = Reader { base, outside, problems: &problems }.read(&section);
+        check::check(&draft, &problems);
+        let found = problems.into_inner();
+        if !found.is_empty() {
+            return Err(report(found));
+        }
+        let config = draft.resolve(file);
+        Ok(config.expect("a required value that is absent has been reported"))
+    }
+}
+
+impl Draft {
+    /// The configuration, if nothing is missing.
+    fn resolve(self, file: &Path) -> Option<Config> {
+        let name = self.node.resolved_name()?;
+        let interval = self.heartbeat.resolved_interval();
+        let dead_after = self.heartbeat.resolved_dead_after();
+        let (key_file, key) = self.group.key?;
+        let peer = |peer: read::DraftPeer| {
+            Some(Peer { id: peer.id?.value, address: peer.address?.value.into() })
+        };
+        let service = |service: read::DraftService| {
+            Some(Service { port: service.port?.value, service: service.service?.0 })
+        };
+        let mut peers = self.peers.into_iter().map(peer).collect::<Option<Vec<Peer>>>()?;
+        peers.sort_by_key(|peer| peer.id);
+        Some(Config {
+            file: file.to_owned(),
+            group: Group {
+                id: self.group.id?,
+                addresses: self.group.addresses.iter().map(|at| at.value).collect(),
+                key_file,
+                key,
+                gateways: self.group.gateways.iter().map(|at| at.value.into()).collect(),
+                mac: self.group.mac,
+            },
+            node: Node {
+                id: self.node.id?.value,
+                name,
+                address: self.node.address?.value,
+                priority: self.node.priority?,
+                tap: self.node.tap?,
+            },
+            peers,
+            heartbeat: Heartbeat {
+                interval,
+                dead_after,
+                tap: self.heartbeat.tap.map(|at| at.value),
+                port: self.heartbeat.port.unwrap_or(PORT),
+                realtime: self.heartbeat.realtime.unwrap_or(true),
+            },
+            preempt: self.preempt,
+            services: self.services.into_iter().map(service).collect::<Option<_>>()?,
+            limits: self.limits,
+            socket: self.socket?,
+            on_change: self.on_change,
+            log: self.log,
+            warden: self.warden,
+        })
+    }
+}
+
+/// The control socket of a node whose file names none.
+fn default_socket(name: &str) -> PathBuf {
+    Path::new(SOCKET_DIR).join(format!("{name}.sock"))
 }

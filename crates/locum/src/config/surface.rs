@@ -1,0 +1,92 @@
+//! Every section and key there is, for unknown ones to be compared with.
+
+/// Sections and their keys, in the order in which `locum check` prints them.
+pub(super) const SURFACE: [(&str, &[&str]); 11] = [
+    ("group", &["id", "addresses", "key_file", "gateway", "mac"]),
+    ("node", &["id", "name", "address", "priority", "tap"]),
+    ("peer", &["id", "address"]),
+    ("heartbeat", &["interval", "dead_after", "tap", "port", "realtime"]),
+    ("election", &["preempt", "preempt_delay"]),
+    ("service", &["kind", "port", "root"]),
+    ("limits", &["flows", "half_open", "idle", "rx_buffer", "tx_buffer"]),
+    ("control", &["socket"]),
+    ("hooks", &["on_change"]),
+    ("log", &["level"]),
+    ("warden", &["enabled"]),
+];
+
+/// The keys of a section; the sections themselves for the empty name.
+pub(super) fn keys_of(section: &str) -> Vec<&'static str> {
+    if section.is_empty() {
+        return SURFACE.iter().map(|(name, _)| *name).collect();
+    }
+    let keys = SURFACE.iter().find(|(name, _)| *name == section).map(|(_, keys)| *keys);
+    keys.unwrap_or_default().to_vec()
+}
+
+/// What may have been meant by an unknown `key` in `section`.
+pub(super) fn advice(section: &str, key: &str) -> String {
+    let known = keys_of(section);
+    if let Some(near) = nearest(key, &known) {
+        return format!("did you mean `{near}`?");
+    }
+    let elsewhere = SURFACE.iter().find(|(_, keys)| keys.contains(&key));
+    if let Some((home, _)) = elsewhere {
+        return format!("`{key}` belongs in [{home}]");
+    }
+    let list: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("remove it; known here are {}", list.join(", "))
+}
+
+/// The word of `known` that `word` is most likely a slip of.
+pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    // Long texts are no slips, and would only cost time.
+    if word.len() > 32 {
+        return None;
+    }
+    let word = word.to_lowercase().replace('-', "_");
+    let ranked = known.iter().map(|name| (distance(&word, name), *name));
+    let (slips, name) = ranked.min_by_key(|(slips, _)| *slips)?;
+    (slips <= 1 + name.len() / 5).then_some(name)
+}
+
+/// Edits (insert, remove, replace a character) between two words: Levenshtein's distance.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, (to, window)) in b.iter().zip(row.windows(2)).enumerate() {
+            let replaced = window[0] + usize::from(from != *to);
+            next.push(replaced.min(window[1] + 1).min(next[j] + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distances_are_levenshteins() {
+        for (a, b, expected) in
+            [("", "", 0), ("", "ab", 2), ("kitten", "sitting", 3), ("tap", "tap", 0)]
+        {
+            assert_eq!(distance(a, b), expected, "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn slips_find_their_word_and_strangers_do_not() {
+        assert_eq!(nearest("intervall", &keys_of("heartbeat")), Some("interval"));
+        assert_eq!(nearest("dead-after", &keys_of("heartbeat")), Some("dead_after"));
+        assert_eq!(nearest("colour", &keys_of("heartbeat")), None);
+    }
+
+    #[test]
+    fn a_key_in_the_wrong_section_is_sent_home() {
+        assert_eq!(advice("group", "priority"), "`priority` belongs in [node]");
+    }
+}

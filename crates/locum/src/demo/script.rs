@@ -1,0 +1,265 @@
+//! The play: what is done to the nodes, when, and what must hold afterwards. Data, no machinery.
+
+use std::time::Duration;
+
+/// How often nodes beat, and after how long a silence they are dead: the defaults of `locum run`.
+pub(super) const INTERVAL: Duration = ms(10);
+/// See [`INTERVAL`].
+pub(super) const DEAD_AFTER: Duration = ms(30);
+/// The time a frame takes on each cable: two of them lie between a client and a node.
+pub(super) const CABLE: Duration = Duration::from_micros(50);
+/// Priorities of the nodes, by id from 1.
+pub(super) const PRIORITIES: [u8; 3] = [200, 150, 100];
+/// Seeds the world. The same seed plays the same way every time.
+pub(super) const SEED: u64 = 7;
+
+/// A client, and how often it asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Client {
+    /// Datagrams to the echo service.
+    Udp,
+    /// ICMP echo requests.
+    Ping,
+    /// Requests to the echo service, one connection after another.
+    Tcp,
+}
+
+impl Client {
+    /// All of them, in the order they are shown.
+    pub(super) const ALL: [Client; 3] = [Client::Udp, Client::Ping, Client::Tcp];
+
+    /// What it is called.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Client::Udp => "udp",
+            Client::Ping => "ping",
+            Client::Tcp => "tcp",
+        }
+    }
+
+    /// How often it asks.
+    pub(super) const fn every(self) -> Duration {
+        match self {
+            Client::Udp => ms(1),
+            Client::Ping | Client::Tcp => ms(2),
+        }
+    }
+
+    /// Its position in [`Client::ALL`].
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Something done to the world. The node is the victim of the act: whoever was active when it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// The clients begin to ask.
+    StartClients,
+    /// SIGKILL; the warden of the node is left.
+    Kill,
+    /// The victim's process is started again.
+    Restart,
+    /// The operator's `locum handover --to` the given node.
+    HandOver(u8),
+    /// The victim's cable is cut where it cannot see it.
+    Cut,
+    /// The cable is whole again.
+    Heal,
+    /// SIGSTOP.
+    Freeze,
+    /// SIGCONT.
+    Thaw,
+}
+
+impl Action {
+    /// In a few words, for captions.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Action::StartClients => "clients start",
+            Action::Kill => "SIGKILL",
+            Action::Restart => "restart",
+            Action::HandOver(_) => "hand-over",
+            Action::Cut => "link cut",
+            Action::Heal => "link healed",
+            Action::Freeze => "SIGSTOP",
+            Action::Thaw => "SIGCONT",
+        }
+    }
+}
+
+/// An action and its time, counted from the beginning of the act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) after: Duration,
+    pub(super) action: Action,
+}
+
+/// A promise that an act must keep. Bounds are part of it: they are announced, then measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// At the end of the act one node is active, no more and no less.
+    OneActive,
+    /// A node other than the victim is active this soon after the first step.
+    ActiveWithin(Duration),
+    /// No silence of this client is longer than that.
+    SilenceAtMost(Client, Duration),
+    /// Every request of this client is answered.
+    NothingLost(Client),
+    /// All who ask for the service address are answered, by the active node alone.
+    OnlyTheActiveAnswers,
+    /// Two nodes are active at the same time for no longer than this.
+    OverlapAtMost(Duration),
+    /// Two may be active while the cable is cut; this soon after its healing one has yielded.
+    YieldsWithin(Duration),
+    /// The victim, back again, is waiting at the end of the act.
+    VictimWaits,
+    /// The victim, thawed, sends nothing for the service address.
+    ZombieIsSilent,
+    /// Nothing for the service address left a node that was not active, from the first act on.
+    NoLeaks,
+}
+
+/// One act of the play.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Act {
+    pub(super) title: &'static str,
+    /// What is about to happen, and what to look for.
+    pub(super) story: &'static str,
+    pub(super) steps: &'static [Step],
+    pub(super) lasts: Duration,
+    pub(super) checks: &'static [Check],
+}
+
+impl Act {
+    /// The first step: the fault, where there is one.
+    pub(super) fn fault(&self) -> Option<Step> {
+        self.steps.first().copied().filter(|step| step.action != Action::StartClients)
+    }
+}
+
+/// The play. TCP connections do not survive a takeover yet: a client that loses one hears of it when
+/// its retransmission timer fires, after a second, so acts with a fault are longer than that.
+pub(super) const ACTS: &[Act] = &[
+    Act {
+        title: "Three nodes start, one serves",
+        story: "They listen, elect one, and the others stay silent.",
+        steps: &[step(400, Action::StartClients)],
+        lasts: ms(1_000),
+        checks: &[
+            Check::ActiveWithin(ms(300)),
+            Check::OneActive,
+            Check::OnlyTheActiveAnswers,
+            Check::NothingLost(Client::Udp),
+            Check::NoLeaks,
+        ],
+    },
+    Act {
+        title: "Kill the active node",
+        story: "SIGKILL leaves no time for a goodbye. The warden, its parent, says it instead.",
+        steps: &[step(0, Action::Kill), step(1_400, Action::Restart)],
+        lasts: ms(2_200),
+        checks: &[
+            Check::ActiveWithin(ms(5)),
+            Check::SilenceAtMost(Client::Udp, ms(5)),
+            Check::SilenceAtMost(Client::Ping, ms(6)),
+            Check::VictimWaits,
+            Check::OverlapAtMost(Duration::ZERO),
+            Check::OneActive,
+            Check::NoLeaks,
+        ],
+    },
+    Act {
+        title: "Hand over",
+        story: "The operator asks. The old node serves until it hears that the new one does.",
+        steps: &[step(0, Action::HandOver(3))],
+        lasts: ms(1_200),
+        checks: &[
+            Check::ActiveWithin(ms(5)),
+            Check::NothingLost(Client::Udp),
+            Check::NothingLost(Client::Ping),
+            Check::SilenceAtMost(Client::Udp, ms(5)),
+            Check::OverlapAtMost(ms(1)),
+            Check::OneActive,
+            Check::NoLeaks,
+        ],
+    },
+    Act {
+        title: "Cut the active node off, then mend the cable",
+        story: "Nobody says goodbye: the beats stop, the probes stay unanswered, time runs out.",
+        steps: &[step(0, Action::Cut), step(1_400, Action::Heal)],
+        lasts: ms(2_800),
+        checks: &[
+            Check::ActiveWithin(ms(50)),
+            Check::SilenceAtMost(Client::Udp, ms(50)),
+            Check::SilenceAtMost(Client::Ping, ms(50)),
+            Check::YieldsWithin(ms(20)),
+            Check::VictimWaits,
+            Check::OneActive,
+            Check::NoLeaks,
+        ],
+    },
+    Act {
+        title: "Freeze the active node, then wake the zombie",
+        story: "SIGSTOP: it wakes long after it was replaced, and still believes to be active.",
+        steps: &[step(0, Action::Freeze), step(1_400, Action::Thaw)],
+        lasts: ms(2_400),
+        checks: &[
+            Check::ActiveWithin(ms(50)),
+            Check::SilenceAtMost(Client::Udp, ms(50)),
+            Check::SilenceAtMost(Client::Ping, ms(50)),
+            Check::ZombieIsSilent,
+            Check::VictimWaits,
+            Check::OverlapAtMost(Duration::ZERO),
+            Check::OneActive,
+            Check::NoLeaks,
+        ],
+    },
+];
+
+/// How long the whole play lasts, in its own time.
+pub(super) fn lasts() -> Duration {
+    ACTS.iter().map(|act| act.lasts).sum()
+}
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+const fn step(after_ms: u64, action: Action) -> Step {
+    Step { after: ms(after_ms), action }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_play_is_over_within_fifteen_seconds() {
+        assert!(lasts() < Duration::from_secs(15));
+    }
+
+    #[test]
+    fn steps_are_in_order_and_within_their_act() {
+        for act in ACTS {
+            assert!(act.steps.is_sorted_by_key(|step| step.after), "{}", act.title);
+            assert!(act.steps.iter().all(|step| step.after < act.lasts), "{}", act.title);
+        }
+    }
+
+    #[test]
+    fn every_act_ends_with_one_active_node_and_no_leak() {
+        for act in ACTS {
+            for check in [Check::OneActive, Check::NoLeaks] {
+                assert!(act.checks.contains(&check), "{}: {check:?}", act.title);
+            }
+        }
+    }
+
+    #[test]
+    fn clients_stand_where_their_index_says() {
+        for (index, client) in Client::ALL.into_iter().enumerate() {
+            assert_eq!(client.index(), index);
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! What happened, as plain data: the renderers and the checks read it, and measure nothing themselves.
+
+use std::time::Duration;
+
+use locum_sim::Record;
+use locum_types::{Cause, Instant, Mode, NodeId, Term};
+
+use super::check::Outcome;
+use super::script::{Act, Action, Client};
+
+/// What a node's process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// There is none.
+    Dead,
+    /// It is stopped.
+    Frozen,
+    /// It runs, in this mode.
+    Running(Mode),
+}
+
+/// A node at one moment, seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NodeView {
+    pub(super) condition: Condition,
+    /// Whether its cable is cut.
+    pub(super) cut: bool,
+}
+
+impl NodeView {
+    /// Whether the node runs and is active, reachable or not.
+    pub(super) fn is_active(self) -> bool {
+        self.condition == Condition::Running(Mode::Active)
+    }
+}
+
+/// A node that stayed the same for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) from: Instant,
+    pub(super) until: Instant,
+    pub(super) view: NodeView,
+}
+
+/// One node through the whole play.
+#[derive(Clone, Debug)]
+pub(super) struct NodeLane {
+    pub(super) id: NodeId,
+    changes: Vec<(Instant, NodeView)>,
+}
+
+impl NodeLane {
+    /// A node that is `view` from the beginning.
+    pub(super) fn new(id: NodeId, view: NodeView) -> Self {
+        NodeLane { id, changes: vec![(Instant::ZERO, view)] }
+    }
+
+    /// Notes how the node is at `at`; true if it was different before.
+    pub(super) fn note(&mut self, at: Instant, view: NodeView) -> bool {
+        let changed = self.view() != view;
+        if changed {
+            self.changes.push((at, view));
+        }
+        changed
+    }
+
+    /// The node at the end.
+    pub(super) fn view(&self) -> NodeView {
+        self.changes.last().expect("a lane begins with a view").1
+    }
+
+    /// What the node was, one thing after another, until `end`. What lasted no time is left out.
+    pub(super) fn spans(&self, end: Instant) -> impl Iterator<Item = Span> {
+        let ends = self.changes.iter().skip(1).map(|&(at, _)| at).chain([end]);
+        let spans =
+            self.changes.iter().zip(ends).map(|(&(from, view), until)| Span { from, until, view });
+        spans.filter(|span| span.from < span.until)
+    }
+}
+
+/// One client through the whole play.
+#[derive(Clone, Debug)]
+pub(super) struct ClientLane {
+    pub(super) client: Client,
+    pub(super) record: Record,
+}
+
+/// A time without answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Silence {
+    /// The last answer before it.
+    pub(super) from: Instant,
+    /// How long it lasted.
+    pub(super) length: Duration,
+}
+
+impl ClientLane {
+    /// The longest time without an answer within an act.
+    pub(super) fn silence(&self, scene: &Scene) -> Option<Silence> {
+        let gap = self.record.longest_gap_between(scene.from, scene.until);
+        gap.map(|(from, length)| Silence { from, length })
+    }
+
+    /// Requests sent and never answered within an act. The last ones of the act may be on their way.
+    pub(super) fn lost(&self, scene: &Scene) -> usize {
+        self.record.lost_between(scene.from, scene.until.saturating_sub(self.client.every()))
+    }
+
+    /// When a connection was lost within an act, if one was, and how long after that came the first
+    /// answer on a new one.
+    pub(super) fn reconnection(&self, scene: &Scene) -> Option<(Instant, Option<Duration>)> {
+        let within = |at: &&Instant| **at >= scene.from && **at < scene.until;
+        let lost = *self.record.connections_lost().iter().find(within)?;
+        let answers = self.record.answers();
+        let next = answers.get(answers.partition_point(|&at| at < lost));
+        Some((lost, next.map(|&at| at - lost)))
+    }
+}
+
+/// What passed over the wire, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct FrameCounts {
+    /// Beats from node to node.
+    pub(super) beats: u64,
+    /// ARP requests and neighbour solicitations of clients for the service address.
+    pub(super) questions: u64,
+    /// Answers to them.
+    pub(super) answers: u64,
+    /// Answers that another node than the active one gave.
+    pub(super) wrong_answers: u64,
+    /// Probes for the service address by waiting nodes.
+    pub(super) probes: u64,
+    /// Gratuitous ARP, requests and replies.
+    pub(super) announcements_arp: u64,
+    /// Unsolicited neighbour advertisements.
+    pub(super) announcements_na: u64,
+}
+
+impl FrameCounts {
+    /// What was counted since `earlier`.
+    pub(super) fn since(self, earlier: FrameCounts) -> FrameCounts {
+        FrameCounts {
+            beats: self.beats - earlier.beats,
+            questions: self.questions - earlier.questions,
+            answers: self.answers - earlier.answers,
+            wrong_answers: self.wrong_answers - earlier.wrong_answers,
+            probes: self.probes - earlier.probes,
+            announcements_arp: self.announcements_arp - earlier.announcements_arp,
+            announcements_na: self.announcements_na - earlier.announcements_na,
+        }
+    }
+}
+
+/// The oracle's count of frames that left nodes for the service address without right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Leaks {
+    /// Frames looked at.
+    pub(super) checked: u64,
+    /// Frames that should not have left.
+    pub(super) leaked: u64,
+}
+
+/// A step as it was carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deed {
+    pub(super) at: Instant,
+    pub(super) action: Action,
+    /// To whom; `None` for what concerns no node.
+    pub(super) node: Option<NodeId>,
+}
+
+/// One act as it was played.
+#[derive(Clone, Debug)]
+pub(super) struct Scene {
+    pub(super) act: &'static Act,
+    pub(super) from: Instant,
+    pub(super) until: Instant,
+    pub(super) deeds: Vec<Deed>,
+    /// What passed over the wire in this act.
+    pub(super) frames: FrameCounts,
+    /// Frames with the virtual MAC that the victim sent since it was thawed.
+    pub(super) zombie_frames: u64,
+    /// The oracle's count from the beginning of the play to the end of this act.
+    pub(super) leaks: Leaks,
+    pub(super) outcomes: Vec<Outcome>,
+}
+
+impl Scene {
+    /// Who the act was played on.
+    pub(super) fn victim(&self) -> Option<NodeId> {
+        self.deeds.iter().find_map(|deed| deed.node)
+    }
+
+    /// The first thing done to a node, if there was one.
+    pub(super) fn fault(&self) -> Option<Deed> {
+        self.deeds.iter().copied().find(|deed| deed.node.is_some())
+    }
+}
+
+/// Everything that happened, in three views: node by node, client by client, act by act.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Timeline {
+    pub(super) nodes: Vec<NodeLane>,
+    pub(super) clients: Vec<ClientLane>,
+    pub(super) scenes: Vec<Scene>,
+}
+
+impl Timeline {
+    /// When the last act ended.
+    pub(super) fn end(&self) -> Instant {
+        self.scenes.last().map_or(Instant::ZERO, |scene| scene.until)
+    }
+
+    /// The lane of a client, once it has started.
+    pub(super) fn client(&self, client: Client) -> Option<&ClientLane> {
+        self.clients.iter().find(|lane| lane.client == client)
+    }
+
+    /// Who became active first in an act, other than its victim, and how long after its fault.
+    pub(super) fn successor(&self, scene: &Scene) -> Option<(NodeId, Duration)> {
+        let since = scene.fault().map_or(scene.from, |deed| deed.at);
+        let others = self.nodes.iter().filter(|lane| Some(lane.id) != scene.victim());
+        let activations = others.filter_map(|lane| {
+            let mut spans = lane.spans(scene.until);
+            let span = spans.find(|span| span.from >= since && span.view.is_active())?;
+            Some((lane.id, span.from - since))
+        });
+        activations.min_by_key(|&(_, after)| after)
+    }
+
+    /// The nodes that are active at the end of an act.
+    pub(super) fn active_after(&self, scene: &Scene) -> Vec<NodeId> {
+        let active = self.nodes.iter().filter(|lane| {
+            lane.spans(scene.until).last().is_some_and(|span| span.view.is_active())
+        });
+        active.map(|lane| lane.id).collect()
+    }
+
+    /// How long in an act two nodes or more were active, in all, and when that ended.
+    pub(super) fn overlap(&self, scene: &Scene) -> Option<Overlap> {
+        let spans = self.nodes.iter().flat_map(|lane| lane.spans(scene.until));
+        let active = spans.filter(|span| span.view.is_active() && span.until > scene.from);
+        // Sweep over the edges; at one instant ends come first.
+        let mut edges: Vec<(Instant, bool)> = active
+            .flat_map(|span| [(span.from.max(scene.from), true), (span.until, false)])
+            .collect();
+        edges.sort();
+        let (mut depth, mut since, mut overlap) = (0u32, scene.from, None::<Overlap>);
+        for (at, begins) in edges {
+            if depth > 1 && at > since {
+                let before = overlap.map_or(Duration::ZERO, |overlap| overlap.total);
+                overlap = Some(Overlap { total: before + (at - since), ended: at });
+            }
+            depth = if begins { depth + 1 } else { depth.saturating_sub(1) };
+            since = at;
+        }
+        overlap
+    }
+
+    /// Whether every check of every act held.
+    pub(super) fn all_held(&self) -> bool {
+        self.scenes.iter().flat_map(|scene| &scene.outcomes).all(|outcome| outcome.held)
+    }
+}
+
+/// A time with more than one active node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Overlap {
+    pub(super) total: Duration,
+    pub(super) ended: Instant,
+}
+
+/// One thing worth telling, at its time, with all nodes as they were just then.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Entry {
+    pub(super) at: Instant,
+    pub(super) nodes: Vec<NodeView>,
+    pub(super) what: What,
+}
+
+/// What is worth telling.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum What {
+    /// An act begins; acts count from 1.
+    Act {
+        number: usize,
+        act: &'static Act,
+    },
+    /// The play did something.
+    Did(Deed),
+    /// A node changed its mode, or its lease ran out (then there is no cause).
+    Changed {
+        node: NodeId,
+        to: Mode,
+        cause: Option<Cause>,
+        term: Option<Term>,
+        /// The time from the predecessor's last sign of life, as the node measured it.
+        detection: Option<Duration>,
+    },
+    /// A client asked who has the service address.
+    Asked {
+        client: Client,
+    },
+    /// A node answered that.
+    Answered {
+        node: NodeId,
+    },
+    /// A node asked for the service address from its own MAC, to see whether anyone serves it.
+    Probed {
+        node: NodeId,
+    },
+    /// A node told its peers that it is no longer active; a dead one by its warden.
+    Resigned {
+        node: NodeId,
+        peers: u64,
+        by_warden: bool,
+    },
+    /// An active node offered the service address to another.
+    Offered {
+        node: NodeId,
+        to: NodeId,
+    },
+    /// A node's first announcement since it became active.
+    Announced {
+        node: NodeId,
+        arp: u64,
+        na: u64,
+    },
+    /// One beat.
+    Beat {
+        from: NodeId,
+        to: NodeId,
+        mode: Mode,
+        term: Term,
+        sequence: u64,
+    },
+    /// A client lost its connection.
+    ConnectionLost {
+        client: Client,
+    },
+    /// A client got an answer again after a silence.
+    AnsweredAgain {
+        client: Client,
+        silence: Duration,
+    },
+    /// The act is over: what each client saw and what passed over the wire.
+    Seen(Report),
+    /// A check was made.
+    Checked(Outcome),
+}
+
+/// What an act looked like from outside.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Report {
+    pub(super) clients: Vec<ClientReport>,
+    pub(super) frames: FrameCounts,
+}
+
+/// What one client saw of an act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ClientReport {
+    pub(super) client: Client,
+    pub(super) longest_silence: Option<Duration>,
+    pub(super) lost: usize,
+    /// For a client whose connection was lost: the time to the first answer on a new one.
+    pub(super) reconnected: Option<Option<Duration>>,
+}
+
+#[cfg(test)]
+mod tests;
