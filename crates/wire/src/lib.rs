@@ -11,6 +11,8 @@
 
 mod auth;
 mod beat;
+#[cfg(test)]
+mod document;
 #[doc(hidden)]
 pub mod fuzzing;
 mod key;

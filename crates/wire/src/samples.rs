@@ -58,7 +58,7 @@ pub(crate) fn active() -> Beat {
         mode: Mode::Active,
         priority: Priority::new(200).unwrap(),
         position: LogPosition(1_000_000),
-        heard: 0xffff_ffee,
+        heard: 0xffff_ff6f,
         heard_age_us: Some(4_321),
         timestamp: 52_110_000,
         timestamp_echo: Some(TimestampEcho { timestamp: 51_900_000, held_us: 4_321 }),
