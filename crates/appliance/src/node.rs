@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use locum_gate::{Identity, Sighting, Steer, steer};
+use locum_gate::{Identity, Steer, steer};
 use locum_monitor::Input;
 use locum_stack::AddServiceError;
 use locum_types::{Health, Instant, Mode, ModeCell};
@@ -174,11 +174,9 @@ impl Node {
 
     fn report_sightings(&mut self, now: Instant) -> bool {
         let mut sighted = false;
-        while let Some(sighting) = self.service.poll_sighting() {
-            if let Some(input) = input_of(&sighting) {
-                self.heartbeat.handle(now, input);
-                sighted = true;
-            }
+        while self.service.poll_sighting().is_some() {
+            self.heartbeat.handle(now, Input::Rival);
+            sighted = true;
         }
         self.carry_announcement(now);
         sighted
