@@ -1,0 +1,164 @@
+//! What the threads of a node tell each other: messages over bounded channels, and three atomic words.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use locum_appliance::{HeartbeatStatus, NodeConfig, Port, ServiceStatus};
+use locum_gate::Sighting;
+use locum_link::Waker;
+use locum_monitor::{Event, Input};
+use locum_types::{Instant, ModeCell};
+
+/// Messages that may wait for a thread: a burst of frames for the node address, beats among them.
+const MESSAGES_MAX: usize = 256;
+/// The longest frame handed from thread to thread; beats and probes are far shorter.
+const FRAME_LEN_MAX: usize = 1536;
+
+/// A frame by value: handing it over allocates nothing.
+pub(super) struct Frame {
+    len: usize,
+    bytes: [u8; FRAME_LEN_MAX],
+}
+
+impl Frame {
+    /// A copy of `bytes`, unless it is too long.
+    pub(super) fn copy_of(bytes: &[u8]) -> Option<Frame> {
+        let mut frame = Frame { len: bytes.len(), bytes: [0; FRAME_LEN_MAX] };
+        frame.bytes.get_mut(..bytes.len())?.copy_from_slice(bytes);
+        Some(frame)
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// To the heartbeat thread.
+pub(super) enum ToHeartbeat {
+    /// A frame for the node address.
+    Frame(Port, Frame),
+    /// Health, operator, link, signals.
+    Input(Input),
+    /// The configuration file was read again.
+    Reconfigure(Box<NodeConfig>),
+    /// Somebody wants to know how it is.
+    Status(Sender<HeartbeatStatus>),
+}
+
+/// To the stack thread.
+pub(super) enum ToStack {
+    /// Start the announcement burst, again.
+    Announce,
+    /// Somebody wants to know how it is.
+    Status(Sender<ServiceStatus>),
+    /// The node is done.
+    Stop,
+}
+
+/// To the control thread.
+pub(super) enum ToControl {
+    /// Something to log and to hand to hooks.
+    Event(Event),
+    /// The shutdown is complete.
+    Finished,
+    /// Somebody else speaks for the service address.
+    Sighting(Sighting),
+    /// A thread panicked; the node must go.
+    Panicked(&'static str),
+    /// SIGTERM or SIGINT.
+    Terminate,
+    /// SIGHUP.
+    Reload,
+}
+
+/// The sending end of a thread's inbox. Never blocks: full means a counted drop.
+pub(super) struct Outbox<T> {
+    sender: Sender<T>,
+    waker: Waker,
+    dropped: Arc<AtomicU64>,
+}
+
+impl<T> Clone for Outbox<T> {
+    fn clone(&self) -> Self {
+        let Outbox { sender, waker, dropped } = self;
+        Outbox { sender: sender.clone(), waker: waker.clone(), dropped: Arc::clone(dropped) }
+    }
+}
+
+impl<T> Outbox<T> {
+    /// Sends and wakes the thread; false if its inbox was full.
+    pub(super) fn send(&self, message: T) -> bool {
+        let sent = match self.sender.try_send(message) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        };
+        self.waker.wake();
+        sent
+    }
+
+    /// Messages that found the inbox full.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+/// The receiving end of a thread's inbox.
+pub(super) struct Inbox<T> {
+    pub(super) receiver: Receiver<T>,
+    pub(super) waker: Waker,
+}
+
+/// A bounded inbox and the outbox that leads to it.
+pub(super) fn mailbox<T>() -> std::io::Result<(Outbox<T>, Inbox<T>)> {
+    let (sender, receiver) = bounded(MESSAGES_MAX);
+    let waker = Waker::new()?;
+    let outbox = Outbox { sender, waker: waker.clone(), dropped: Arc::default() };
+    Ok((outbox, Inbox { receiver, waker }))
+}
+
+/// The words that are read on hot paths.
+#[derive(Debug, Default)]
+pub(super) struct Words {
+    /// What the node may do; written by the heartbeat thread alone.
+    pub(super) mode: Arc<ModeCell>,
+    /// True while the successor's first beat is awaited; written by the heartbeat thread alone.
+    handing_over: AtomicBool,
+    /// When the stack thread last came round; written by it alone.
+    stack_turn: AtomicU64,
+}
+
+impl Words {
+    pub(super) fn new(now: Instant) -> Self {
+        let words = Words::default();
+        words.note_stack_turn(now);
+        words
+    }
+
+    pub(super) fn set_handing_over(&self, handing_over: bool) {
+        self.handing_over.store(handing_over, Ordering::Release);
+    }
+
+    pub(super) fn is_handing_over(&self) -> bool {
+        self.handing_over.load(Ordering::Acquire)
+    }
+
+    pub(super) fn note_stack_turn(&self, now: Instant) {
+        self.stack_turn.store(now.as_nanos(), Ordering::Release);
+    }
+
+    pub(super) fn stack_turn(&self) -> Instant {
+        Instant::from_nanos(self.stack_turn.load(Ordering::Acquire))
+    }
+}
+
+/// The way to each thread.
+#[derive(Clone)]
+pub(super) struct Outboxes {
+    pub(super) heartbeat: Outbox<ToHeartbeat>,
+    pub(super) stack: Outbox<ToStack>,
+    pub(super) control: Outbox<ToControl>,
+}

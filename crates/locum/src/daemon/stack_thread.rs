@@ -1,0 +1,144 @@
+//! The stack thread: owns the service link, the stack and the gate.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use locum_appliance::{Port, ServiceHalf};
+use locum_gate::{Identity, Steer, steer};
+use locum_link::{Clock, Poller};
+use locum_monitor::Input;
+use locum_types::{Health, Instant};
+
+use super::links::{Links, receive};
+use super::shared::{Frame, Inbox, Outbox, ToControl, ToHeartbeat, ToStack, Words};
+use super::spawn::{Priorities, STACK_PRIORITY};
+
+/// Frames read before the stack works on them.
+const FRAMES_PER_TURN: usize = 64;
+/// The thread comes round at least this often, so that the heartbeat thread knows it is alive.
+const TURN_EVERY: Duration = Duration::from_millis(100);
+
+pub(super) struct StackThread {
+    pub(super) half: ServiceHalf,
+    pub(super) identity: Identity,
+    pub(super) links: Arc<Links>,
+    pub(super) inbox: Inbox<ToStack>,
+    pub(super) heartbeat: Outbox<ToHeartbeat>,
+    pub(super) control: Outbox<ToControl>,
+    pub(super) priorities: Arc<Priorities>,
+    pub(super) words: Arc<Words>,
+    pub(super) health: Health,
+    pub(super) buffer: Vec<u8>,
+}
+
+impl StackThread {
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self) {
+        self.priorities.raise(STACK_PRIORITY);
+        let mut more = false;
+        loop {
+            self.wait(more);
+            let now = Clock.now();
+            self.words.note_stack_turn(now);
+            if self.receive_messages(now) {
+                return;
+            }
+            let full_batch = self.receive_frames();
+            more = self.work() || full_batch;
+            self.report();
+        }
+    }
+
+    fn wait(&self, more: bool) {
+        let now = Clock.now();
+        let deadline = if more { now } else { self.next_turn(now) };
+        let fds = [self.inbox.waker.as_fd(), self.links.service().as_fd()];
+        if let Err(error) = Poller.wait(&fds, Some(deadline)) {
+            log::error!("stack: cannot wait: {error}");
+        }
+        self.inbox.waker.drain();
+    }
+
+    fn next_turn(&self, now: Instant) -> Instant {
+        let latest = now + TURN_EVERY;
+        self.half.poll_deadline().map_or(latest, |(at, _)| at.min(latest))
+    }
+
+    /// True when it is time to stop.
+    fn receive_messages(&mut self, now: Instant) -> bool {
+        while let Ok(message) = self.inbox.receiver.try_recv() {
+            match message {
+                ToStack::Announce => self.half.announce(now),
+                ToStack::Status(reply) => {
+                    // Whoever asked may have given up waiting.
+                    let _ = reply.try_send(self.half.status());
+                }
+                ToStack::Stop => return true,
+            }
+        }
+        false
+    }
+
+    /// Reads a batch; true if the link may hold more.
+    fn receive_frames(&mut self) -> bool {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut count = 0;
+        while count < FRAMES_PER_TURN {
+            let Some(len) = receive(self.links.service(), &mut buffer) else { break };
+            self.dispatch(&buffer[..len]);
+            count += 1;
+        }
+        self.buffer = buffer;
+        count == FRAMES_PER_TURN
+    }
+
+    fn dispatch(&mut self, frame: &[u8]) {
+        match steer(&self.identity, frame) {
+            Steer::Service => {
+                self.half.push(frame);
+            }
+            Steer::Heartbeat => self.hand_over(frame),
+            Steer::Both => {
+                self.half.push(frame);
+                self.hand_over(frame);
+            }
+            Steer::Neither => {}
+        }
+    }
+
+    /// Gives a frame for the node address to the heartbeat thread.
+    fn hand_over(&mut self, frame: &[u8]) {
+        if self.words.is_handing_over() {
+            // It may be the successor's first beat: what came before it is still ours to answer.
+            self.work();
+        }
+        if let Some(frame) = Frame::copy_of(frame) {
+            self.heartbeat.send(ToHeartbeat::Frame(Port::Service, frame));
+        }
+    }
+
+    /// Lets the stack work and its frames leave; true if there is more to do.
+    fn work(&mut self) -> bool {
+        let more = self.half.poll(Clock.now());
+        let links = &self.links;
+        // The clock is read again for each frame: the lease must hold when it leaves.
+        while self
+            .half
+            .poll_transmit(Clock.now(), |frame| links.send(Port::Service, frame))
+            .is_some()
+        {}
+        more
+    }
+
+    fn report(&mut self) {
+        let health = self.half.health();
+        if health != self.health && self.heartbeat.send(ToHeartbeat::Input(Input::Health(health))) {
+            self.health = health;
+        }
+        while let Some(sighting) = self.half.poll_sighting() {
+            self.heartbeat.send(ToHeartbeat::Input(Input::Rival));
+            self.control.send(ToControl::Sighting(sighting));
+        }
+    }
+}
