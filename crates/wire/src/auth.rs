@@ -1,8 +1,8 @@
 //! Who may be believed: sealing and opening beats with the key of the group.
 //!
 //! What belongs here: the order in which a datagram is checked. What does not: the replay window
-//! ([`ReplayWindow`](crate::ReplayWindow)), which is state of one peer, and the boot nonces, which the
-//! monitor judges.
+//! ([`ReplayWindow`](crate::ReplayWindow)), which is state of one peer, and the boot nonces, which
+//! the monitor judges.
 
 use hmac::{Hmac, KeyInit, Mac};
 use locum_types::{GroupId, NodeId};
@@ -19,15 +19,16 @@ pub fn seal(beat: &Beat, key: &Key, buffer: &mut [u8; BEAT_LEN]) -> usize {
     BEAT_LEN
 }
 
-/// Reads a received datagram: the beat, if it is one of this group, sealed with its key, that concerns `node`.
+/// Reads a received datagram: the beat, if it is one of this group, sealed with its key, that
+/// concerns `node`.
 ///
 /// That is a beat *to* `node`; or one *from* it: no node hears itself, so this is a reflection, or
 /// somebody else who was given the same id. The monitor tells them apart by the boot nonce.
 ///
 /// The order of the checks is part of the protocol. First what costs nothing and needs no trust,
-/// because a wrong answer only drops the datagram: magic, version, type, length, group, receiver. Then the tag. No
-/// other field is looked at before it holds: whatever lies behind the tag cannot be reached without
-/// the key, and a count of [`Refusal::BadField`] accuses a peer, not a stranger.
+/// because a wrong answer only drops the datagram: magic, version, type, length, group, receiver.
+/// Then the tag. No other field is looked at before it holds: whatever lies behind the tag cannot
+/// be reached without the key, and a count of [`Refusal::BadField`] accuses a peer, not a stranger.
 ///
 /// # Errors
 /// The first reason not to believe it, in the order of the variants of [`Refusal`].

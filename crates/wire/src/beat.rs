@@ -1,7 +1,7 @@
 //! The heartbeat: what one node tells one peer, many times a second.
 //!
-//! What belongs here: the meaning of each field, and the strict way between it and the raw numbers of
-//! [`BeatPacket`]. Every beat has exactly one encoding: what is absent or reserved is zero.
+//! What belongs here: the meaning of each field, and the strict way between it and the raw numbers
+//! of [`BeatPacket`]. Every beat has exactly one encoding: what is absent or reserved is zero.
 
 use std::time::Duration;
 
@@ -48,8 +48,8 @@ pub struct Beat {
     pub boot: BootNonce,
     /// The receiver's boot nonce as the sender knows it; without it a beat introduces, no more.
     pub echo: Option<BootNonce>,
-    /// Counts the beats from this boot of the sender to this receiver, from 1. `u64::MAX` is the last
-    /// word of a boot: the will that a warden sends.
+    /// Counts the beats from this boot of the sender to this receiver, from 1. `u64::MAX` is the
+    /// last word of a boot: the will that a warden sends.
     pub sequence: u64,
     /// The sender's term.
     pub term: Term,
@@ -63,11 +63,12 @@ pub struct Beat {
     pub position: LogPosition,
     /// The interval at which the sender beats; whole microseconds on the wire, 1 µs to 71 min.
     pub interval: Duration,
-    /// After how long a silence the sender wants to be thought dead; on the wire as the interval, and
-    /// not shorter.
+    /// After how long a silence the sender wants to be thought dead; on the wire as the interval,
+    /// and not shorter.
     pub dead_after: Duration,
     /// Which of the receiver's last 32 beats the sender heard: bit 0 is the latest heard sequence
-    /// number, bit n the one n before it. 0: none yet. The receiver reads loss towards the sender from it.
+    /// number, bit n the one n before it. 0: none yet. The receiver reads loss towards the sender
+    /// from it.
     pub heard: u32,
     /// How long before this beat the sender last heard the receiver, in microseconds, saturating;
     /// `None` if never. The receiver sees one-way loss by it ("I hear you").
@@ -89,12 +90,12 @@ mod intent {
 }
 
 impl Beat {
-    /// Reads a packet whose header was checked by [`BeatPacket::new_checked`]. The tag is not looked at:
-    /// bytes from the network go through [`open`](crate::open).
+    /// Reads a packet whose header was checked by [`BeatPacket::new_checked`]. The tag is not
+    /// looked at: bytes from the network go through [`open`](crate::open).
     ///
     /// # Errors
-    /// [`Refusal::BadField`] with the name of a field that is out of range, is an unknown code, or is
-    /// absent or reserved and yet not zero.
+    /// [`Refusal::BadField`] with the name of a field that is out of range, is an unknown code, or
+    /// is absent or reserved and yet not zero.
     pub fn parse<T: AsRef<[u8]>>(packet: &BeatPacket<T>) -> Result<Beat, Refusal> {
         zero("flags", packet.flags() & !flag::ALL)?;
         zero("reserved", packet.reserved())?;
@@ -122,8 +123,11 @@ impl Beat {
         })
     }
 
-    /// Writes everything but the tag. The durations are rounded down to microseconds and clamped to what
-    /// their fields can hold, 1 µs to 71 min.
+    /// Writes everything but the tag.
+    ///
+    /// The durations are rounded down to microseconds and clamped to what their fields can hold,
+    /// 1 µs to 71 min. Nothing else is corrected: a receiver refuses a beat to oneself, or with
+    /// sequence 0, or with `dead_after` shorter than `interval`.
     ///
     /// # Panics
     /// When the packet's buffer is shorter than [`BEAT_LEN`].

@@ -1,4 +1,4 @@
-//! Holds `docs/PROTOCOL.md` to the code: its layout table, its limits, and its vectors in both directions.
+//! Holds `docs/PROTOCOL.md` to the code: layout, lengths, and the vectors in both directions.
 
 use std::fmt::Write;
 

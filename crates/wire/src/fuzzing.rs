@@ -1,4 +1,4 @@
-//! Bodies of the fuzz targets, as plain functions: libFuzzer and the corpus tests call the same ones.
+//! Bodies of the fuzz targets, as plain functions that libFuzzer and the corpus tests both call.
 
 use locum_types::{GroupId, NodeId};
 
@@ -34,8 +34,9 @@ fn as_received(input: &[u8]) {
     }
 }
 
-/// What a peer with a key may write behind a good header is refused by name, or has one encoding only
-/// and survives the way over the wire. Sparing the fuzzer the header lets it get to the fields.
+/// What a peer with a key may write behind a good header is refused by name, or has one encoding
+/// only and survives the way over the wire. Sparing the fuzzer the header lets it get to the
+/// fields.
 fn with_a_good_header(input: &[u8]) {
     let mut bytes = [0; BEAT_LEN];
     bytes.iter_mut().zip(input).for_each(|(byte, given)| *byte = *given);

@@ -60,7 +60,7 @@ impl Key {
         Key(bytes)
     }
 
-    /// Reads a key file: 64 hex digits on a line; blank lines and lines that start with `#` are skipped.
+    /// Reads a key file: 64 hex digits on one line, besides blank lines and `#` comments.
     ///
     /// # Errors
     /// A [`KeyError`] that names the line and the fix.

@@ -1,11 +1,12 @@
 //! Bytes on the wire: beats, their authentication, and the window that keeps replays out.
 //!
-//! What belongs here: how a [`Beat`] becomes bytes and back, and which bytes may be believed. What does
-//! not: what a node does about it (`locum-monitor`), and how datagrams travel (`locum-appliance`).
+//! What belongs here: how a [`Beat`] becomes bytes and back, and which bytes may be believed. What
+//! does not: what a node does about it (`locum-monitor`), and how datagrams travel
+//! (`locum-appliance`).
 //!
-//! As in smoltcp, each format has two types: [`BeatPacket`] gives bounds-checked access to raw bytes that
-//! may say anything, [`Beat`] is the meaning and cannot say nonsense. [`seal`] and [`open`] are what
-//! the node uses; `docs/PROTOCOL.md` is the specification, with test vectors.
+//! As in smoltcp, each format has two types: [`BeatPacket`] gives bounds-checked access to raw
+//! bytes that may say anything, [`Beat`] is the meaning and cannot say nonsense. [`seal`] and
+//! [`open`] are what the node uses; `docs/PROTOCOL.md` is the specification, with test vectors.
 
 #![forbid(unsafe_code)]
 

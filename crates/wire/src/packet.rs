@@ -1,7 +1,7 @@
 //! The bytes of a beat: where each field is, and nothing about what it means.
 //!
-//! [`BeatPacket`] reads and writes raw numbers; [`Beat`](crate::Beat) is what they mean. The layout is
-//! written down in `docs/PROTOCOL.md`, and a test holds that document to the table below.
+//! [`BeatPacket`] reads and writes raw numbers; [`Beat`](crate::Beat) is what they mean. The layout
+//! is written down in `docs/PROTOCOL.md`, and a test holds that document to the table below.
 
 use crate::Refusal;
 
@@ -42,14 +42,14 @@ impl<T: AsRef<[u8]>> BeatPacket<T> {
         BeatPacket { buffer }
     }
 
-    /// Wraps received bytes whose header is that of a version 1 beat: magic, version, type and length.
+    /// Wraps received bytes, if magic, version, type and length are those of a version 1 beat.
     ///
-    /// No accessor panics afterwards. That the rest makes sense is for [`Beat::parse`](crate::Beat::parse),
-    /// that it can be believed for [`open`](crate::open).
+    /// No accessor panics afterwards. That the rest makes sense is for
+    /// [`Beat::parse`](crate::Beat::parse), that it can be believed for [`open`](crate::open).
     ///
     /// # Errors
-    /// [`Refusal::Truncated`], [`Refusal::BadMagic`], [`Refusal::BadVersion`], [`Refusal::BadType`] or
-    /// [`Refusal::BadLength`], looked for in this order.
+    /// [`Refusal::Truncated`], [`Refusal::BadMagic`], [`Refusal::BadVersion`], [`Refusal::BadType`]
+    /// or [`Refusal::BadLength`], looked for in this order.
     pub fn new_checked(buffer: T) -> Result<Self, Refusal> {
         let received = buffer.as_ref().len();
         if received < HEADER_LEN {
@@ -114,9 +114,10 @@ macro_rules! layout {
         }
 
         impl<T: AsRef<[u8]> + AsMut<[u8]>> BeatPacket<T> {
-            $(#[doc = concat!("Writes [`", stringify!($get), "`](BeatPacket::", stringify!($get), ").")]
+            $(#[doc = concat!("Writes [`BeatPacket::", stringify!($get), "`].")]
             pub fn $set(&mut self, value: $int) {
-                self.buffer.as_mut()[$at..$at + size_of::<$int>()].copy_from_slice(&value.to_be_bytes());
+                let bytes = value.to_be_bytes();
+                self.buffer.as_mut()[$at..$at + bytes.len()].copy_from_slice(&bytes);
             })*
         }
 
@@ -152,8 +153,8 @@ layout! {
     15 intent set_intent u8;
     /// Why, a code of `locum_types::ResignReason`; 0 unless the intent is resign or offer.
     16 reason set_reason u8;
-    /// Which optional fields are present: bit 0 `echo`, bit 1 `heard_age`, bit 2 `timestamp_echo` and
-    /// `held`. The others are reserved, 0.
+    /// Which optional fields are present: bit 0 `echo`, bit 1 `heard_age`, bit 2 `timestamp_echo`
+    /// and `held`. The others are reserved, 0.
     17 flags set_flags u8;
     /// Reserved, 0.
     18 reserved set_reserved u16;

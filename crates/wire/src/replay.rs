@@ -3,16 +3,17 @@
 /// How many sequence numbers, down from the highest one, a [`ReplayWindow`] can tell apart.
 pub const REPLAY_WINDOW: u64 = u64::BITS as u64;
 
-/// Remembers which of the last 64 sequence numbers of a sender were heard (the window of RFC 4303 §3.4.3).
+/// Remembers which of a sender's last 64 sequence numbers were heard (RFC 4303 §3.4.3).
 ///
-/// One window belongs to one boot of one peer. A new boot nonce needs a new window, and the boot before
-/// it must stay retired, or its beats could be replayed into a fresh window.
+/// One window belongs to one boot of one peer. A new boot nonce needs a new window, and the boot
+/// before it must stay retired, or its beats could be replayed into a fresh window.
 ///
-/// A late number that was not heard yet is accepted: the beat was delivered, which is all that loss and silence are
-/// about. What it says is older than [`highest`](ReplayWindow::highest), and must not undo it.
+/// A late number that was not heard yet is accepted: the beat was delivered, which is all that loss
+/// and silence are about. What it says is older than [`highest`](ReplayWindow::highest), and must
+/// not undo it.
 ///
-/// `u64::MAX` is a number like any other: newer than all, and so far ahead of those in use that none of
-/// them is in the window behind it. So no beat of a boot is believed after its will.
+/// `u64::MAX` is a number like any other: newer than all, and so far ahead of those in use that
+/// none of them is in the window behind it. So no beat of a boot is believed after its will.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplayWindow {
     highest: u64,
@@ -52,7 +53,7 @@ impl ReplayWindow {
         self.highest
     }
 
-    /// Which of the last 32 numbers were heard, as the field [`heard`](crate::Beat::heard) tells the sender.
+    /// Which of the last 32 numbers were heard, as [`Beat::heard`](crate::Beat::heard) has it.
     pub const fn recent(&self) -> u32 {
         self.seen as u32
     }

@@ -20,7 +20,7 @@ fn the_beat_corpus_still_passes() {
     assert!(count >= 25, "only {count} inputs in {}", corpus().display());
 }
 
-/// The inputs were sealed with the key of the vectors in docs/PROTOCOL.md, between nodes 1 and 2 of group 7.
+/// They were sealed with the key of the vectors in docs/PROTOCOL.md, most by node 1 for node 2.
 #[test]
 fn each_input_is_what_its_name_says() {
     let key = Key::new(std::array::from_fn(|index| index as u8));

@@ -67,7 +67,7 @@ fn no_field_is_looked_at_before_the_tag() {
 
 #[test]
 fn the_tag_is_hmac_sha256_as_in_rfc_4231() {
-    // Test case 2 of section 4.3, with its short key padded by zeros: HMAC does the same (RFC 2104 §2).
+    // Test case 2 (§4.3). Its short key is padded with zeros, as HMAC itself does (RFC 2104 §2).
     let mut padded = [0; 32];
     padded[..4].copy_from_slice(b"Jefe");
     let tag = mac(&Key::new(padded), b"what do ya want for nothing?").finalize().into_bytes();

@@ -9,7 +9,7 @@ fn emitted(beat: &Beat) -> BeatPacket<[u8; BEAT_LEN]> {
     packet
 }
 
-/// What parsing says of an active node's beat after `change`, where every optional field is present.
+/// What parsing says, after `change`, of a beat in which every optional field is present.
 fn parsed(change: impl FnOnce(&mut BeatPacket<[u8; BEAT_LEN]>)) -> Result<Beat, Refusal> {
     let mut packet = emitted(&active());
     change(&mut packet);
