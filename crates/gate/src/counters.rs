@@ -207,18 +207,6 @@ pub struct AskedCounters {
     pub dad_solicit: u64,
 }
 
-impl AskedCounters {
-    pub(crate) fn note(&mut self, kind: Kind) {
-        match kind {
-            Kind::ArpRequest => self.arp_request += 1,
-            Kind::ArpProbe => self.arp_probe += 1,
-            Kind::NeighborSolicit => self.neighbor_solicit += 1,
-            Kind::DadSolicit => self.dad_solicit += 1,
-            _answer_or_announcement => {}
-        }
-    }
-}
-
 /// Frames that the gate itself sent, or would have sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct SentCounters {

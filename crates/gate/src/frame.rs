@@ -19,6 +19,8 @@ const ADDRESSES_LEN: usize = 12;
 const EXTENSIONS_MAX: usize = 6;
 /// The options of a solicitation or an advertisement follow the target (RFC 4861 §4.3, §4.4).
 const NDP_OPTIONS: usize = 24;
+const NEIGHBOR_SOLICIT: u8 = 135;
+const NEIGHBOR_ADVERT: u8 = 136;
 /// Where the flags of an advertisement are, and the solicited flag (RFC 4861 §4.4).
 const NDP_FLAGS: usize = 4;
 const FLAG_SOLICITED: u8 = 0x40;
@@ -310,30 +312,16 @@ fn ipv6(payload: &[u8]) -> Body {
         return Body::Malformed;
     };
     let (source, destination) = (packet.src_addr(), packet.dst_addr());
-    let kind = if protocol == IpProtocol::Icmpv6 {
-        let Some(kind) = payload.first().map(|&message| icmpv6(message)) else {
-            return Body::Malformed;
-        };
-        kind
-    } else {
-        transport(protocol, payload)
-    };
-    match kind {
-        Kind::NeighborSolicit | Kind::NeighborAdvert | Kind::Router => {
-            ndp(kind, &packet, payload).map_or(Body::Malformed, Body::Ndp)
-        }
-        kind => ip(source.into(), destination.into(), kind),
+    let packet_of = |kind| ip(source.into(), destination.into(), kind);
+    if protocol != IpProtocol::Icmpv6 {
+        return packet_of(transport(protocol, payload));
     }
-}
-
-/// What an ICMPv6 message type stands for. smoltcp's parser has no names for the messages of MLDv1.
-fn icmpv6(message: u8) -> Kind {
-    match message {
-        130..=132 | 143 => Kind::Mld,
-        133 | 134 | 137 => Kind::Router,
-        135 => Kind::NeighborSolicit,
-        136 => Kind::NeighborAdvert,
-        _ => Kind::Icmp,
+    // By number: smoltcp's parser has no names for the messages of MLDv1.
+    match payload.first() {
+        None => Body::Malformed,
+        Some(130..=132 | 143) => packet_of(Kind::Mld),
+        Some(133..=137) => ndp(&packet, payload).map_or(Body::Malformed, Body::Ndp),
+        Some(_) => packet_of(Kind::Icmp),
     }
 }
 
@@ -384,14 +372,14 @@ fn transport(protocol: IpProtocol, payload: &[u8]) -> Kind {
 }
 
 /// Validity by RFC 4861 §7.1.1 and §7.1.2 (the hop limit is judged by the policy).
-fn ndp(kind: Kind, packet: &Ipv6Packet<&[u8]>, payload: &[u8]) -> Option<Ndp> {
+fn ndp(packet: &Ipv6Packet<&[u8]>, payload: &[u8]) -> Option<Ndp> {
     let (source, destination) = (packet.src_addr(), packet.dst_addr());
     let icmp = Icmpv6Packet::new_checked(payload).ok()?;
     (icmp.msg_code() == 0 && icmp.verify_checksum(&source, &destination)).then_some(())?;
-    let (message, link_layer) = match kind {
-        Kind::NeighborSolicit => solicit(source, destination, icmp.target_addr(), payload)?,
-        Kind::NeighborAdvert => advert(destination, icmp.target_addr(), payload)?,
-        _router => (NdpMessage::Router, None),
+    let (message, link_layer) = match u8::from(icmp.msg_type()) {
+        NEIGHBOR_SOLICIT => solicit(source, destination, icmp.target_addr(), payload)?,
+        NEIGHBOR_ADVERT => advert(destination, icmp.target_addr(), payload)?,
+        _ => (NdpMessage::Router, None),
     };
     Some(Ndp { source, destination, hop_limit: packet.hop_limit(), message, link_layer })
 }
@@ -414,7 +402,8 @@ fn solicit(
 
 fn advert(destination: Ipv6Address, target: Ipv6Address, payload: &[u8]) -> Option<Message> {
     let solicited = payload.get(NDP_FLAGS)? & FLAG_SOLICITED != 0;
-    (!target.is_multicast() && !(solicited && destination.is_multicast())).then_some(())?;
+    let answers_all = solicited && destination.is_multicast();
+    (!target.is_multicast() && !answers_all).then_some(())?;
     let link_layer = link_layer_option(payload.get(NDP_OPTIONS..)?, OPTION_TARGET_LINK_LAYER)?;
     Some((NdpMessage::Advert { target, solicited }, link_layer))
 }

@@ -20,8 +20,7 @@ use crate::{Identity, Sighting};
 mod token;
 mod watch;
 
-use token::Judge;
-pub use token::{RxToken, TxToken};
+use token::{Judge, RxToken, TxToken};
 use watch::{Reply, Watch};
 
 /// Frames longer than this are not Ethernet; smoltcp never asks for one.
@@ -37,8 +36,10 @@ pub struct Gate<D> {
     inner: D,
     identity: Identity,
     cell: Arc<ModeCell>,
-    /// The term of the activation whose burst has begun; `None` while not active.
+    /// The term of the active grant that the last poll found in the cell, whether or not its lease held.
     noticed: Option<u16>,
+    /// The term of the activation that is announced; `None` while not active.
+    speaking: Option<u16>,
     announcer: Announcer,
     watch: Watch,
     scratch: Vec<u8>,
@@ -55,6 +56,7 @@ impl<D: Device> Gate<D> {
             identity,
             cell,
             noticed: None,
+            speaking: None,
             watch: Watch::new(),
             scratch: vec![0; frame_len_max],
             counters: GateCounters::default(),
@@ -73,9 +75,10 @@ impl<D: Device> Gate<D> {
 
     /// Starts the burst again, after a sign of a rival or a healed link; nothing happens unless the node is active.
     pub fn announce(&mut self, now: Instant) {
-        let was_active = self.noticed;
+        let before = self.speaking;
         self.follow(now);
-        if self.noticed.is_some() && self.noticed == was_active {
+        // An activation that nobody had noticed has just begun its burst.
+        if self.speaking.is_some() && self.speaking == before {
             self.announcer.restart(now);
             self.counters.sent.bursts += 1;
         }
@@ -119,12 +122,13 @@ impl<D: Device> Gate<D> {
 
     /// Notices the begin and the end of an activation.
     fn follow(&mut self, now: Instant) {
+        self.noticed = self.granted();
         let active = self.cell.mode_at(now) == Mode::Active;
-        let term = active.then(|| self.cell.term_tag());
-        if term == self.noticed {
+        let term = self.noticed.filter(|_| active);
+        if term == self.speaking {
             return;
         }
-        self.noticed = term;
+        self.speaking = term;
         match term {
             Some(_) => {
                 self.announcer.activate(now);

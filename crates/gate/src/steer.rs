@@ -3,7 +3,7 @@
 //! Every frame that may matter to the service address reaches the gate, where it is counted and watched for
 //! conflicts; the heartbeat half gets what is for the node address, and the answers to its probes.
 
-use smoltcp::wire::{IpAddress, Ipv6Address};
+use smoltcp::wire::{EthernetFrame, IpAddress, Ipv6Address};
 
 use crate::craft::ALL_NODES;
 use crate::frame::{Arp, Body, Ndp, NdpMessage, View};
@@ -26,30 +26,28 @@ pub enum Steer {
 /// Decides which half of the node the frame is for.
 pub fn steer(identity: &Identity, frame: &[u8]) -> Steer {
     let view = View::parse(frame);
-    if view.destination.is_multicast() {
+    let to_group = view.destination.is_multicast();
+    let to_node = view.destination == identity.node_mac();
+    let to_service = view.destination == identity.service_mac();
+    let unaddressed = frame.len() < EthernetFrame::<&[u8]>::header_len();
+    if unaddressed || view.tags != 0 && (to_group || to_node || to_service) {
+        // The gate drops and counts it.
+        return Steer::Service;
+    }
+    if to_group {
         return steer_group(identity, &view);
     }
-    let to_node = view.destination == identity.node_mac();
     match identity.mac_mode {
         // Both halves have the same MAC: the addresses inside decide.
         MacMode::Own if to_node => steer_shared(identity, &view),
         MacMode::Virtual if to_node => Steer::Heartbeat,
-        MacMode::Virtual if view.destination == identity.service_mac() => Steer::Service,
-        MacMode::Own | MacMode::Virtual => match view.body {
-            // Too short to say for whom: the gate counts it.
-            Body::Malformed if frame.len() < 14 => Steer::Service,
-            Body::Arp(_) | Body::Ndp(_) | Body::Ip(_) | Body::Other | Body::Malformed => {
-                Steer::Neither
-            }
-        },
+        MacMode::Virtual if to_service => Steer::Service,
+        MacMode::Own | MacMode::Virtual => Steer::Neither,
     }
 }
 
 /// Broadcast and multicast.
 fn steer_group(identity: &Identity, view: &View) -> Steer {
-    if view.tags != 0 {
-        return Steer::Service;
-    }
     match view.body {
         // A question for the node address is the heartbeat half's, unless its sender claims the service address.
         Body::Arp(arp) if identity.is_node(arp.target) && !identity.is_service(arp.sender) => {
@@ -84,9 +82,6 @@ fn by_target(identity: &Identity, target: Ipv6Address, source: Ipv6Address) -> S
 
 /// Unicast to the MAC that both halves share.
 fn steer_shared(identity: &Identity, view: &View) -> Steer {
-    if view.tags != 0 {
-        return Steer::Service;
-    }
     match view.body {
         Body::Arp(arp) => shared_arp(identity, arp),
         Body::Ndp(ndp) => shared_ndp(identity, ndp),

@@ -2,12 +2,11 @@
 
 use locum_types::{Instant, Mode};
 use smoltcp::phy::{self, PacketMeta};
-use smoltcp::wire::IpAddress;
 
 use super::watch::Watch;
 use crate::conflict;
 use crate::counters::{AskedCounters, ClaimCounters, EgressCounters, IngressCounters};
-use crate::frame::{Body, NdpMessage, View};
+use crate::frame::{Body, Kind, Ndp, NdpMessage, View};
 use crate::policy::{self, Egress, Ingress, IngressDrop};
 use crate::{Identity, repair};
 
@@ -32,7 +31,7 @@ pub(super) struct Judge<'a> {
 
 impl Judge<'_> {
     /// Whether the stack gets the frame.
-    fn admits(self, frame: &[u8]) -> bool {
+    pub(super) fn admits(self, frame: &[u8]) -> bool {
         let view = View::parse(frame);
         self.ingress.frames += 1;
         if matches!(view.body, Body::Arp(_) | Body::Ndp(_)) {
@@ -52,17 +51,20 @@ impl Judge<'_> {
     }
 }
 
+/// Counts a question for a service address.
 fn note_asked(identity: &Identity, view: &View, asked: &mut AskedCounters) {
-    let target: IpAddress = match view.body {
-        Body::Arp(arp) => arp.target.into(),
-        Body::Ndp(ndp) => match ndp.message {
-            NdpMessage::Solicit { target } => target.into(),
-            NdpMessage::Advert { .. } | NdpMessage::Router => return,
-        },
-        Body::Ip(_) | Body::Other | Body::Malformed => return,
-    };
-    if identity.is_service(target) {
-        asked.note(view.kind());
+    match view.body {
+        Body::Arp(arp) if identity.is_service(arp.target) => {
+            asked.arp_probe += u64::from(view.kind() == Kind::ArpProbe);
+            asked.arp_request += u64::from(view.kind() == Kind::ArpRequest);
+        }
+        Body::Ndp(Ndp { message: NdpMessage::Solicit { target }, .. })
+            if identity.is_service(target) =>
+        {
+            asked.dad_solicit += u64::from(view.kind() == Kind::DadSolicit);
+            asked.neighbor_solicit += u64::from(view.kind() == Kind::NeighborSolicit);
+        }
+        Body::Arp(_) | Body::Ndp(_) | Body::Ip(_) | Body::Other | Body::Malformed => {}
     }
 }
 
