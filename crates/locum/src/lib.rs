@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 
 pub mod change;
+pub mod cli;
+pub mod command;
 pub mod config;
 pub mod control;
 pub mod daemon;
@@ -15,4 +17,5 @@ pub mod demo;
 pub mod exit;
 pub mod hooks;
 pub mod logging;
+pub mod output;
 pub mod status;

@@ -1,3 +1,7 @@
-//! `locum`: see [`locum::cli`].
+//! `locum`: the program is [`locum::command`], its command line [`locum::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    locum::command::main(std::env::args_os())
+}

@@ -74,10 +74,7 @@ impl Outside for FileSystem {
         }
         let mut text = String::new();
         file.take(KEY_FILE_LEN_MAX).read_to_string(&mut text).map_err(unreadable)?;
-        Key::from_hex(text.trim_ascii()).map_err(|error| {
-            let fix = format!("copy it again, or make a new one for the group: remove it, then `locum keygen {shown}`");
-            Wrong::new(format!("{shown} holds no key: {error}"), fix)
-        })
+        Key::from_hex(&text).map_err(|error| Wrong::new(format!("{shown}: {error}"), ""))
     }
 
     fn transports(&self, service: &ServiceConfig) -> Result<Transports, Wrong> {

@@ -1,9 +1,12 @@
 //! The operator's end of the control socket.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use locum_link::{Clock, Poller};
 
 use super::{REPLY_LEN_MAX, Reply, Request};
 use crate::status::NodeStatus;
@@ -86,6 +89,21 @@ impl Client {
         }
     }
 
+    /// Waits for `duration`, or until the node goes away.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`]: it went away.
+    pub fn wait(&mut self, duration: Duration) -> Result<(), ClientError> {
+        let deadline = Clock.now() + duration;
+        let stream = self.stream.get_ref();
+        match Poller.wait(&[stream.as_fd()], Some(deadline)) {
+            // Nothing was asked, so there is nothing to read but the end.
+            Ok(ready) if !ready.is_empty() => Err(failed(&self.path, hung_up())),
+            Ok(_) => Ok(()),
+            Err(error) => Err(failed(&self.path, error)),
+        }
+    }
+
     fn ask(&mut self, request: Request) -> Result<Reply, ClientError> {
         let line = self.exchange(request).map_err(|source| failed(&self.path, source))?;
         Reply::from_line(&line).ok_or_else(|| ClientError::Garbled { path: self.path.clone() })
@@ -102,11 +120,14 @@ impl Client {
         let count = self.stream.by_ref().take(limit).read_until(b'\n', &mut reply)?;
         if count == 0 {
             sent?;
-            let hung_up = "the node closed the connection";
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, hung_up));
+            return Err(hung_up());
         }
         Ok(reply)
     }
+}
+
+fn hung_up() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the node closed the connection")
 }
 
 fn failed(path: &Path, source: io::Error) -> ClientError {
