@@ -4,6 +4,7 @@
 //! it, while this node is active, is a second active node. While this node is not active, the active node's
 //! claims are the normal state of affairs.
 
+use std::fmt;
 use std::time::Duration;
 
 use locum_types::{Instant, Mode};
@@ -43,6 +44,29 @@ pub enum Sighting {
         /// Whose MAC it is.
         member: Member,
     },
+}
+
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} claims {} ({:?})", self.mac, self.address, self.kind)
+    }
+}
+
+/// One line for the log.
+impl fmt::Display for Sighting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sighting::Claim(claim) => {
+                write!(f, "address conflict: {claim}, and is not of the group")
+            }
+            Sighting::PeerClaim { claim, member: Member::Node(node) } => {
+                write!(f, "second active node: {claim}, and is node {node}")
+            }
+            Sighting::PeerClaim { claim, member: Member::Virtual } => {
+                write!(f, "second active node, or a loop: {claim}, the virtual MAC")
+            }
+        }
+    }
 }
 
 /// The claim in a frame, whoever makes it: ARP whose sender, an advertisement whose target, or a solicitation whose

@@ -17,6 +17,8 @@ pub mod conflict;
 mod counters;
 mod craft;
 pub mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod guard;
 mod identity;

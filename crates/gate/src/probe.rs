@@ -7,7 +7,7 @@ use smoltcp::wire::{EthernetAddress, IpAddress, Ipv6Address};
 
 use crate::Identity;
 use crate::craft::{self, FRAME_LEN_MAX};
-use crate::frame::{Body, NdpMessage, View};
+use crate::frame::{Body, Ndp, NdpMessage, View};
 
 /// Writes the question for the service address `address` into `buffer` and returns its length: an ARP probe, or a
 /// neighbour solicitation from the node's IPv6 address, or from `::` if it has none. 0 if it does not fit; 96 bytes
@@ -44,7 +44,7 @@ pub fn answer(identity: &Identity, frame: &[u8]) -> Option<IpAddress> {
     let (mac, address) = match view.body {
         Body::Arp(arp) if !arp.request && to_us => (arp.sender_mac, IpAddress::from(arp.sender)),
         Body::Ndp(ndp) if ndp.hop_limit == 255 => match ndp.message {
-            NdpMessage::Advert { target, .. } if to_us || ndp.destination == craft::ALL_NODES => {
+            NdpMessage::Advert { target, .. } if to_us || to_all(&view, ndp) => {
                 (ndp.link_layer.unwrap_or(view.source), target.into())
             }
             NdpMessage::Advert { .. } | NdpMessage::Solicit { .. } | NdpMessage::Router => {
@@ -55,6 +55,10 @@ pub fn answer(identity: &Identity, frame: &[u8]) -> Option<IpAddress> {
     };
     let answered = view.tags == 0 && is_another_node(identity, mac) && identity.is_service(address);
     answered.then_some(address)
+}
+
+fn to_all(view: &View, ndp: Ndp) -> bool {
+    view.destination.is_multicast() && ndp.destination == craft::ALL_NODES
 }
 
 fn is_another_node(identity: &Identity, mac: EthernetAddress) -> bool {

@@ -123,3 +123,17 @@ fn a_limiter_is_bounded() {
     assert_eq!(limiter.last.len(), REMEMBERED_MAX);
     assert!(!limiter.permits(Instant::ZERO, 9_999));
 }
+
+#[test]
+fn sightings_read_as_a_line_of_log() {
+    let claim = Claim { mac: CLIENT_MAC, address: SIP.into(), kind: Kind::ArpReply };
+    assert_eq!(
+        Sighting::Claim(claim).to_string(),
+        "address conflict: 02-c1-1e-00-00-01 claims 10.77.0.100 (ArpReply), and is not of the group"
+    );
+    let member = Member::Node(NodeId::new(2).expect("in range"));
+    assert_eq!(
+        Sighting::PeerClaim { claim, member }.to_string(),
+        "second active node: 02-c1-1e-00-00-01 claims 10.77.0.100 (ArpReply), and is node 2"
+    );
+}

@@ -389,6 +389,12 @@ fn any_mode() -> impl Strategy<Value = Mode> {
 }
 
 proptest! {
+    // The fuzz target's promises, on frames that are nearly right.
+    #[test]
+    fn the_fuzz_target_holds_on_mutated_frames(frame in any_frame()) {
+        crate::fuzzing::gate(&frame);
+    }
+
     // PEERS §0.1: default deny. Whatever arrives, whatever the stack says, whenever the gate is polled.
     #[test]
     fn a_node_that_is_not_active_emits_no_byte(

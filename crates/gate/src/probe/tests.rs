@@ -84,6 +84,8 @@ fn strangers_own_echoes_and_answers_to_others_are_no_answers() {
     let other = Ipv4Address::new(10, 77, 0, 101);
     let mut routed = advert_to(active, us);
     routed[21] = 64;
+    let mut flooded = advert_to_all(active, SIP6);
+    flooded[..6].copy_from_slice(&peer_mac().0);
     for frame in [
         arp_reply((CLIENT_MAC, SIP), (us, NOBODY)),
         arp_reply((us, SIP), (us, NOBODY)),
@@ -94,6 +96,7 @@ fn strangers_own_echoes_and_answers_to_others_are_no_answers() {
         advert_to(us, us),
         advert_to(active, peer_mac()),
         routed,
+        flooded,
         tagged(&arp_reply((active, SIP), (us, NOBODY)), &[0x8100]),
         vec![0; 60],
     ] {
