@@ -16,7 +16,9 @@ const PEERS_MAX: usize = 15;
 pub(super) fn check(draft: &Draft, problems: &Problems) {
     Addresses::default().claim_all(draft, problems);
     check_address_count(&draft.group.addresses, problems);
-    check_peers(draft, problems);
+    if let Some(peers) = &draft.peers {
+        check_peers(peers, draft, problems);
+    }
     check_gateways(&draft.group.gateways, &draft.group.addresses, problems);
     check_heartbeat(&draft.heartbeat, draft.node.tap.as_deref(), problems);
     check_ports(&draft.services, problems);
@@ -24,43 +26,46 @@ pub(super) fn check(draft: &Draft, problems: &Problems) {
 
 /// Who has which address: no two may have the same.
 #[derive(Default)]
-struct Addresses(BTreeMap<IpAddr, String>);
+struct Addresses(BTreeMap<IpAddr, &'static str>);
 
 impl Addresses {
     fn claim_all(mut self, draft: &Draft, problems: &Problems) {
         let ip = |cidr: &At<IpCidr>| (IpAddr::from(cidr.value.address()), cidr.place.clone());
         for (address, place) in draft.group.addresses.iter().map(ip) {
-            self.claim(address, &place, "a service address", problems);
+            let claim = Claim { owner: "a service address", fix: "name each address once" };
+            self.claim(address, &place, claim, problems);
         }
+        let fix = "each node needs an address of its own, besides those they share";
         for (address, place) in draft.node.address.iter().map(ip) {
-            self.claim(address, &place, "the address of this node", problems);
+            self.claim(address, &place, Claim { owner: "the address of this node", fix }, problems);
         }
-        for peer in &draft.peers {
+        for peer in draft.peers.iter().flatten() {
             if let Some(At { value, place }) = &peer.address {
-                let owner = match &peer.id {
-                    Some(id) => format!("the address of node {}", id.value),
-                    None => "the address of a peer".to_owned(),
-                };
-                self.claim(*value, place, &owner, problems);
+                self.claim(*value, place, Claim { owner: "the address of a peer", fix }, problems);
             }
         }
         for At { value, place } in &draft.group.gateways {
-            self.claim(*value, place, "a gateway", problems);
+            let claim = Claim { owner: "a gateway", fix: "a gateway is another machine, a router" };
+            self.claim(*value, place, claim, problems);
         }
     }
 
-    fn claim(&mut self, address: IpAddr, place: &Place, owner: &str, problems: &Problems) {
+    fn claim(&mut self, address: IpAddr, place: &Place, claim: Claim, problems: &Problems) {
         match self.0.get(&address) {
             Some(first) => {
-                let what = format!("{address} is already {first}");
-                let fix = "each node needs an address of its own, besides those they share";
-                problems.report(place, what, fix);
+                problems.report(place, format!("{address} is already {first}"), claim.fix);
             }
             None => {
-                self.0.insert(address, owner.to_owned());
+                self.0.insert(address, claim.owner);
             }
         }
     }
+}
+
+/// Whose an address is, and what to do when it is taken.
+struct Claim {
+    owner: &'static str,
+    fix: &'static str,
 }
 
 fn check_address_count(addresses: &[At<IpCidr>], problems: &Problems) {
@@ -71,8 +76,7 @@ fn check_address_count(addresses: &[At<IpCidr>], problems: &Problems) {
     }
 }
 
-fn check_peers(draft: &Draft, problems: &Problems) {
-    let peers = &draft.peers;
+fn check_peers(peers: &[DraftPeer], draft: &Draft, problems: &Problems) {
     if peers.is_empty() {
         let place = Place { key: "peer".to_owned(), span: None };
         let fix = "add a [[peer]] section with `id` and `address` for every other node";
@@ -84,7 +88,7 @@ fn check_peers(draft: &Draft, problems: &Problems) {
     }
     let mut seen = BTreeMap::new();
     if let Some(own) = &draft.node.id {
-        seen.insert(own.value, "this node".to_owned());
+        seen.insert(own.value, "this node");
     }
     for At { value: id, place } in peers.iter().filter_map(|peer| peer.id.as_ref()) {
         match seen.get(id) {
@@ -94,7 +98,7 @@ fn check_peers(draft: &Draft, problems: &Problems) {
                 problems.report(place, what, fix);
             }
             None => {
-                seen.insert(*id, "another peer".to_owned());
+                seen.insert(*id, "another peer");
             }
         }
     }

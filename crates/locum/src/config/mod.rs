@@ -217,7 +217,7 @@ impl Draft {
         let service = |service: read::DraftService| {
             Some(Service { port: service.port?.value, service: service.service?.0 })
         };
-        let mut peers = self.peers.into_iter().map(peer).collect::<Option<Vec<Peer>>>()?;
+        let mut peers = self.peers?.into_iter().map(peer).collect::<Option<Vec<Peer>>>()?;
         peers.sort_by_key(|peer| peer.id);
         Some(Config {
             file: file.to_owned(),

@@ -33,7 +33,7 @@ const BUFFER_MAX: usize = 1 << 20;
 pub(super) struct Draft {
     pub(super) group: DraftGroup,
     pub(super) node: DraftNode,
-    pub(super) peers: Vec<DraftPeer>,
+    pub(super) peers: Option<Vec<DraftPeer>>,
     pub(super) heartbeat: DraftHeartbeat,
     pub(super) preempt: Option<Duration>,
     pub(super) services: Vec<DraftService>,
@@ -95,13 +95,17 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     pub(super) fn read(&self, document: &Section<'_>) -> Draft {
         document.report_unknown();
+        // In the order of the surface, which is the order of reports without a place.
+        let group = self.group(&document.section("group"));
         let node = self.node(&document.section("node"));
+        let peers = document.sections("peer");
+        let services = document.sections("service").unwrap_or_default();
         Draft {
-            group: self.group(&document.section("group")),
-            peers: document.sections("peer").iter().map(|section| self.peer(section)).collect(),
+            group,
+            peers: peers.map(|peers| peers.iter().map(|section| self.peer(section)).collect()),
             heartbeat: self.heartbeat(&document.section("heartbeat")),
             preempt: self.election(&document.section("election")),
-            services: document.sections("service").iter().map(|s| self.service(s)).collect(),
+            services: services.iter().map(|section| self.service(section)).collect(),
             limits: self.limits(&document.section("limits")),
             socket: self.control(&document.section("control"), &node),
             on_change: self.hooks(&document.section("hooks")),
@@ -118,7 +122,7 @@ impl Reader<'_> {
 
     fn group(&self, section: &Section<'_>) -> DraftGroup {
         section.report_unknown();
-        let id = section.required("id", "7", value::id(GroupId::new));
+        let id = section.required("id", "7", value::id(1..=u16::MAX, GroupId::new));
         let addresses = section.list("addresses", "[\"10.77.0.100/24\"]", value::cidr);
         match section.place_of("addresses") {
             None => section.report_missing("addresses", "[\"10.77.0.100/24\"]"),
@@ -146,10 +150,10 @@ impl Reader<'_> {
     fn node(&self, section: &Section<'_>) -> DraftNode {
         section.report_unknown();
         DraftNode {
-            id: section.required("id", "1", value::id(NodeId::new)),
+            id: section.required("id", "1", value::id(1..=254, NodeId::new)),
             name: plain(section.optional("name", "\"node1\"", value::name)),
             address: section.required("address", "\"10.77.0.11/24\"", value::cidr),
-            priority: plain(section.optional("priority", "200", value::id(Priority::new)))
+            priority: plain(section.optional("priority", "200", value::id(1..=254, Priority::new)))
                 .or_else(|| Priority::new(PRIORITY).ok()),
             tap: plain(section.required("tap", "\"tap0\"", value::interface)),
         }
@@ -159,7 +163,7 @@ impl Reader<'_> {
         section.report_unknown();
         DraftPeer {
             place: section.place().clone(),
-            id: section.required("id", "2", value::id(NodeId::new)),
+            id: section.required("id", "2", value::id(1..=254, NodeId::new)),
             address: section.required("address", "\"10.77.0.12\"", value::address),
         }
     }

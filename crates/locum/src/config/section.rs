@@ -63,16 +63,28 @@ impl Problems {
 pub(super) struct Section<'d> {
     /// Its name, empty for the document.
     name: &'static str,
+    /// How its header is written.
+    header: String,
     place: Place,
-    table: Option<&'d DeTable<'d>>,
+    content: Content<'d>,
     problems: &'d Problems,
+}
+
+/// What a section consists of.
+#[derive(Clone, Copy)]
+enum Content<'d> {
+    Table(&'d DeTable<'d>),
+    /// The file does not have it.
+    Absent,
+    /// It is something else, which has been reported: whatever is missing is missing for that.
+    Malformed,
 }
 
 impl<'d> Section<'d> {
     /// The document itself.
     pub(super) fn document(table: &'d DeTable<'d>, problems: &'d Problems) -> Section<'d> {
         let place = Place { key: String::new(), span: None };
-        Section { name: "", place, table: Some(table), problems }
+        Section { name: "", header: String::new(), place, content: Content::Table(table), problems }
     }
 
     /// Where the section begins.
@@ -82,43 +94,50 @@ impl<'d> Section<'d> {
 
     /// The table `[name]`; absent and empty are the same.
     pub(super) fn section(&self, name: &'static str) -> Section<'d> {
-        let absent = Place { key: name.to_owned(), span: None };
         let Some((span, value)) = self.find(name) else {
-            return Section { name, place: absent, table: None, problems: self.problems };
+            return self.child(name, None, Content::Absent);
         };
-        let place = Place { key: name.to_owned(), span: Some(span) };
-        let table = value.get_ref().as_table();
-        if table.is_none() {
-            let (what, fix) = match value.get_ref().as_array() {
-                Some(_) => ("is given more than once", format!("write it once, as [{name}]")),
-                None => ("is a section", format!("write [{name}] on a line of its own")),
-            };
-            self.problems.report(&place, what, fix);
+        let content = value.get_ref().as_table().map_or(Content::Malformed, Content::Table);
+        let section = self.child(name, Some(span), content);
+        if value.get_ref().is_array() {
+            let fix = format!("write it once, as [{name}]");
+            self.problems.report(&section.place, "is a list of sections", fix);
+        } else if !value.get_ref().is_table() {
+            let fix = format!("write [{name}] on a line of its own");
+            self.problems.report(&section.place, "must be a section, and is a value", fix);
         }
-        Section { name, place, table, problems: self.problems }
+        section
     }
 
-    /// The tables `[[name]]`, in the order of the file.
-    pub(super) fn sections(&self, name: &'static str) -> Vec<Section<'d>> {
+    /// The tables `[[name]]`, in the order of the file; `None` if it is something else, which has
+    /// been reported.
+    pub(super) fn sections(&self, name: &'static str) -> Option<Vec<Section<'d>>> {
         let Some((span, value)) = self.find(name) else {
-            return Vec::new();
+            return Some(Vec::new());
         };
-        let place = Place { key: name.to_owned(), span: Some(span) };
-        let tables: Option<Vec<_>> = value.get_ref().as_array().and_then(|array| {
-            let table =
-                |item: &'d Spanned<DeValue<'d>>| Some((item.span(), item.get_ref().as_table()?));
-            array.iter().map(table).collect()
-        });
-        let Some(tables) = tables else {
-            let fix = format!("write [[{name}]] on a line of its own, once for each");
-            self.problems.report(&place, "is a list of sections", fix);
-            return Vec::new();
+        let section = |item: &'d Spanned<DeValue<'d>>| {
+            let table = Content::Table(item.get_ref().as_table()?);
+            let header = format!("[[{name}]]");
+            Some(Section { header, ..self.child(name, Some(item.span()), table) })
         };
-        let section = |(span, table)| {
+        let sections =
+            value.get_ref().as_array().and_then(|items| items.iter().map(section).collect());
+        if sections.is_none() {
             let place = Place { key: name.to_owned(), span: Some(span) };
-            Section { name, place, table: Some(table), problems: self.problems }
-        };
-        tables.into_iter().map(section).collect()
+            let fix = format!("write [[{name}]] on a line of its own, once for each");
+            self.problems.report(&place, "must be a list of sections", fix);
+        }
+        sections
+    }
+
+    fn child(
+        &self,
+        name: &'static str,
+        span: Option<Range<usize>>,
+        content: Content<'d>,
+    ) -> Section<'d> {
+        let place = Place { key: name.to_owned(), span };
+        Section { name, header: format!("[{name}]"), place, content, problems: self.problems }
     }
 
     /// The value of `key`, if it is there and `convert` takes it.
@@ -164,9 +183,14 @@ impl<'d> Section<'d> {
 
     /// Reports that a key is not there.
     pub(super) fn report_missing(&self, key: &'static str, example: &str) {
-        let place = Place { key: self.path(key), span: self.place.span.clone() };
-        let fix = format!("add `{key} = {example}` to [{}]", self.name);
-        self.problems.report(&place, "is missing", fix);
+        match self.content {
+            Content::Malformed => {}
+            Content::Table(_) | Content::Absent => {
+                let place = Place { key: self.path(key), span: self.place.span.clone() };
+                let fix = format!("add `{key} = {example}` to {}", self.header);
+                self.problems.report(&place, "is missing", fix);
+            }
+        }
     }
 
     /// Whether `key` is a list without items.
@@ -184,7 +208,7 @@ impl<'d> Section<'d> {
     /// Reports the keys that do not exist.
     pub(super) fn report_unknown(&self) {
         let known = surface::keys_of(self.name);
-        for (key, _) in self.table.into_iter().flatten() {
+        for (key, _) in self.table().into_iter().flatten() {
             let name: &str = key.get_ref();
             if !known.contains(&name) {
                 let place = Place { key: self.path(name), span: Some(key.span()) };
@@ -214,6 +238,13 @@ impl<'d> Section<'d> {
         }
     }
 
+    fn table(&self) -> Option<&'d DeTable<'d>> {
+        match self.content {
+            Content::Table(table) => Some(table),
+            Content::Absent | Content::Malformed => None,
+        }
+    }
+
     fn path(&self, key: &str) -> String {
         // A quoted key can be anything, so it is shown as text.
         let key = if key.chars().all(|c| c.is_ascii_graphic()) {
@@ -227,7 +258,7 @@ impl<'d> Section<'d> {
     /// The span of the key, and the value.
     fn find(&self, key: &'static str) -> Option<(Range<usize>, &'d Spanned<DeValue<'d>>)> {
         debug_assert!(surface::keys_of(self.name).contains(&key), "{key} is not in the surface");
-        let (name, value) = self.table?.iter().find(|(name, _)| name.get_ref() == key)?;
+        let (name, value) = self.table()?.iter().find(|(name, _)| name.get_ref() == key)?;
         Some((name.span(), value))
     }
 }

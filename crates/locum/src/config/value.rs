@@ -60,22 +60,16 @@ where
     }
 }
 
-/// One of the bounded numbers of the vocabulary.
+/// A number within `range` that `new` makes an id or a priority of.
 pub(super) fn id<R, T>(
+    range: RangeInclusive<R>,
     new: impl Fn(R) -> Result<T, IdError>,
 ) -> impl Fn(&DeValue<'_>) -> Result<T, Wrong>
 where
     R: TryFrom<u64> + PartialOrd + Display,
 {
-    move |value| {
-        let integer = value.as_integer().ok_or_else(|| wrong_type(value, "a whole number"))?;
-        let parsed = u64::from_str_radix(integer.as_str(), integer.radix());
-        match parsed.ok().and_then(|number| R::try_from(number).ok()).map(&new) {
-            Some(Ok(id)) => Ok(id),
-            Some(Err(error)) => Err(Wrong::new(error.to_string(), "")),
-            None => Err(Wrong::new(format!("is out of range: {integer}"), "")),
-        }
-    }
+    let number = number(range);
+    move |value| new(number(value)?).map_err(|error| Wrong::new(error.to_string(), ""))
 }
 
 /// A duration as people write it, within `range`.
@@ -137,7 +131,7 @@ pub(super) fn cidr(value: &DeValue<'_>) -> Result<IpCidr, Wrong> {
     let Some((address, prefix)) = text.split_once('/') else {
         let prefix = if host(text)?.is_ipv4() { 24 } else { 64 };
         let fix = format!("write \"{text}/{prefix}\", if the subnet has that size");
-        return Err(Wrong::new("has no prefix length", fix));
+        return Err(Wrong::new(format!("{text} has no prefix length"), fix));
     };
     let address = host(address)?;
     let longest = if address.is_ipv4() { 32 } else { 128 };
