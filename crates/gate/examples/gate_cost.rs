@@ -1,4 +1,5 @@
-//! What the gate costs per frame while it is open: a queue alone against the same queue behind a gate.
+//! What the gate costs per frame while it is open: a queue alone against the same queue behind a
+//! gate.
 //!
 //! `cargo run --release -p locum-gate --example gate_cost`
 #![allow(

@@ -1,6 +1,7 @@
 //! The announcements that move the service addresses to this node: what is due, and when.
 //!
-//! Pure schedule and contents; [`crate::Gate`] sends them, through the same check as every other frame.
+//! Pure schedule and contents; [`crate::Gate`] sends them, through the same check as every other
+//! frame.
 
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use crate::Identity;
 use crate::craft::{self, ALL_NODES, Buffer};
 use crate::frame::solicited_node;
 
-/// Between the rounds of gratuitous ARP. Linux refuses a second change of an entry within 1 s (`locktime`), so five
-/// rounds follow at just over that: a client that learned of the former active node a moment ago gets the last word.
+/// Between the rounds of gratuitous ARP. Linux refuses a second change of an entry within 1 s
+/// (`locktime`), so five rounds follow at just over that: a client that learned of the former
+/// active node a moment ago gets the last word.
 const ARP_GAPS: [Duration; 7] = [
     Duration::from_millis(20),
     Duration::from_millis(80),
@@ -22,11 +24,13 @@ const ARP_GAPS: [Duration; 7] = [
     Duration::from_millis(1_100),
     Duration::from_millis(1_100),
 ];
-/// Between the rounds of unsolicited advertisements: at most three, a second or more apart (RFC 4861 §7.2.6).
+/// Between the rounds of unsolicited advertisements: at most three, a second or more apart (RFC
+/// 4861 §7.2.6).
 const ADVERT_GAPS: [Duration; 2] = [Duration::from_secs(1); 2];
 /// Between the rounds after the burst: keeps the forwarding tables of bridges warm (RFC 9568 §7.2).
 const REFRESH: Duration = Duration::from_secs(60);
-/// Rounds that join the solicited-node groups first: a report may get lost (RFC 3810 §9.1: robustness 2).
+/// Rounds that join the solicited-node groups first: a report may get lost (RFC 3810 §9.1:
+/// robustness 2).
 const JOIN_ROUNDS: usize = 2;
 
 /// One frame to announce a service address.
@@ -34,12 +38,15 @@ const JOIN_ROUNDS: usize = 2;
 pub enum Announcement {
     /// Gratuitous ARP as a request (RFC 5227 §2.3, RFC 9568 §6.4.2).
     ArpRequest(Ipv4Address),
-    /// Gratuitous ARP as a reply, which some stations heed where they ignore requests (RFC 5944 §4.6).
+    /// Gratuitous ARP as a reply, which some stations heed where they ignore requests (RFC 5944
+    /// §4.6).
     ArpReply(Ipv4Address),
-    /// A multicast listener report for the solicited-node group of the address: what a switch that snoops needs before
-    /// questions for the address reach this node (RFC 9568 §6.4.2: join before announcing).
+    /// A multicast listener report for the solicited-node group of the address: what a switch that
+    /// snoops needs before questions for the address reach this node (RFC 9568 §6.4.2: join before
+    /// announcing).
     Join(Ipv6Address),
-    /// An unsolicited neighbour advertisement, S = 0, O = 1, R = 0 (RFC 4861 §7.2.6, RFC 9568 §6.4.2).
+    /// An unsolicited neighbour advertisement, S = 0, O = 1, R = 0 (RFC 4861 §7.2.6, RFC 9568
+    /// §6.4.2).
     Advert(Ipv6Address),
 }
 
@@ -102,8 +109,9 @@ impl Announcer {
         self.advert.start(now);
     }
 
-    /// The burst begins again, after a sign of a rival or a healed link. Unlike an activation it keeps the least distance
-    /// to the round before: a second for IPv6 (RFC 4861 §7.2.6: MUST), 20 ms for IPv4.
+    /// The burst begins again, after a sign of a rival or a healed link. Unlike an activation it
+    /// keeps the least distance to the round before: a second for IPv6 (RFC 4861 §7.2.6: MUST), 20
+    /// ms for IPv4.
     pub fn restart(&mut self, now: Instant) {
         self.arp.restart(now);
         self.advert.restart(now);

@@ -1,8 +1,8 @@
 //! Who else claims a service address: address conflict detection (RFC 5227 §2.4).
 //!
-//! Sees ARP and neighbour discovery only. A claim from a MAC outside the group is a conflict; one from inside
-//! it, while this node is active, is a second active node. While this node is not active, the active node's
-//! claims are the normal state of affairs.
+//! Sees ARP and neighbour discovery only. A claim from a MAC outside the group is a conflict; one
+//! from inside it, while this node is active, is a second active node. While this node is not
+//! active, the active node's claims are the normal state of affairs.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,8 @@ use smoltcp::wire::{EthernetAddress, IpAddress};
 use crate::frame::{Body, Kind, NdpMessage, View};
 use crate::{Identity, Member};
 
-/// A conflict is answered with one announcement, and no other for this long (RFC 5227 §2.4: DEFEND_INTERVAL).
+/// A conflict is answered with one announcement, and no other for this long (RFC 5227 §2.4:
+/// DEFEND_INTERVAL).
 pub const DEFEND_INTERVAL: Duration = Duration::from_secs(10);
 /// The same claim is reported once in this time, however often it is made.
 pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
@@ -34,10 +35,11 @@ pub struct Claim {
 /// What the gate saw others claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sighting {
-    /// Someone outside the group claims a service address. Seen in every mode; an active node defends.
+    /// Someone outside the group claims a service address. Seen in every mode; an active node
+    /// defends.
     Claim(Claim),
-    /// Another node of the group speaks for a service address while this one is active. From the virtual MAC it may
-    /// also be this node's own frame, returned by a loop.
+    /// Another node of the group speaks for a service address while this one is active. From the
+    /// virtual MAC it may also be this node's own frame, returned by a loop.
     PeerClaim {
         /// What was claimed.
         claim: Claim,
@@ -69,8 +71,8 @@ impl fmt::Display for Sighting {
     }
 }
 
-/// The claim in a frame, whoever makes it: ARP whose sender, an advertisement whose target, or a solicitation whose
-/// source is a service address.
+/// The claim in a frame, whoever makes it: ARP whose sender, an advertisement whose target, or a
+/// solicitation whose source is a service address.
 pub fn claim(identity: &Identity, view: &View) -> Option<Claim> {
     let kind = view.kind();
     let (mac, address) = match view.body {
@@ -102,7 +104,8 @@ pub fn sighting(mode: Mode, identity: &Identity, view: &View) -> Option<Sighting
     }
 }
 
-/// Remembers when something last happened, for a bounded number of things: "at most once per interval".
+/// Remembers when something last happened, for a bounded number of things: "at most once per
+/// interval".
 #[derive(Clone, Debug)]
 pub(crate) struct Limiter<K> {
     interval: Duration,
@@ -121,7 +124,8 @@ impl<K: PartialEq> Limiter<K> {
             return false;
         }
         if self.last.len() == REMEMBERED_MAX {
-            // Someone claims from ever new MACs: the oldest makes room, what is bounded stays bounded.
+            // Someone claims from ever new MACs: the oldest makes room, what is bounded stays
+            // bounded.
             self.last.remove(0);
         }
         self.last.push((key, now));

@@ -1,5 +1,5 @@
-//! What the gate did, per direction and reason. Everything adds up: each frame is counted once as seen, and once as
-//! what became of it.
+//! What the gate did, per direction and reason. Everything adds up: each frame is counted once as
+//! seen, and once as what became of it.
 
 use crate::frame::Kind;
 use crate::policy::{EgressDrop, IngressDrop};
@@ -193,8 +193,8 @@ impl EgressCounters {
     }
 }
 
-/// Questions for a service address that arrived, in any mode. A client that asks a waiting node's link again and
-/// again is a hint that the active node is deaf.
+/// Questions for a service address that arrived, in any mode. A client that asks a waiting node's
+/// link again and again is a hint that the active node is deaf.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct AskedCounters {
     /// ARP requests.

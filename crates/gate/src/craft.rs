@@ -1,7 +1,7 @@
 //! Building the few frames that the gate and the probes send themselves.
 //!
-//! Every frame fits [`FRAME_LEN_MAX`]; the functions return how much of it they filled. Nothing here asks whether the
-//! frame may leave: that is the policy's business.
+//! Every frame fits [`FRAME_LEN_MAX`]; the functions return how much of it they filled. Nothing
+//! here asks whether the frame may leave: that is the policy's business.
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
@@ -58,7 +58,8 @@ pub(crate) fn announcement_request(
     arp(ArpOperation::Request, (mac, address), (NO_MAC, address), everyone, buffer)
 }
 
-/// `address` is at `mac`: gratuitous ARP as a reply, with both hardware addresses set (RFC 5944 §4.6).
+/// `address` is at `mac`: gratuitous ARP as a reply, with both hardware addresses set (RFC 5944
+/// §4.6).
 pub(crate) fn announcement_reply(
     mac: EthernetAddress,
     address: Ipv4Address,
@@ -85,7 +86,8 @@ pub(crate) fn advert(
     ndp((mac, address), (to_mac, to), message, buffer)
 }
 
-/// A neighbour solicitation for `target`; from `::` it must not carry a link-layer address (RFC 4861 §4.3).
+/// A neighbour solicitation for `target`; from `::` it must not carry a link-layer address (RFC
+/// 4861 §4.3).
 pub(crate) fn solicit(
     (mac, source): (EthernetAddress, Ipv6Address),
     target: Ipv6Address,
@@ -119,10 +121,11 @@ fn ndp(
     EthernetFrame::<&[u8]>::buffer_len(repr.buffer_len() + repr.payload_len)
 }
 
-/// A multicast listener report that joins `group` (RFC 3810 §5.2), from `source`: a link-local address, or
-/// `::` if there is none, which snooping switches hear all the same (RFC 3590).
+/// A multicast listener report that joins `group` (RFC 3810 §5.2), from `source`: a link-local
+/// address, or `::` if there is none, which snooping switches hear all the same (RFC 3590).
 ///
-/// Built byte by byte: smoltcp's own report says "include nothing" where it should say "exclude nothing".
+/// Built byte by byte: smoltcp's own report says "include nothing" where it should say "exclude
+/// nothing".
 pub(crate) fn join(
     (mac, source): (EthernetAddress, Ipv6Address),
     group: Ipv6Address,

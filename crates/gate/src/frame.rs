@@ -1,7 +1,8 @@
 //! What a frame is, as far as the gate needs to know: a bounds-checked look at its headers.
 //!
-//! [`View::parse`] never fails and never panics: what cannot be read is [`Body::Malformed`]. Payloads are not
-//! looked at, but for neighbour discovery, which is short and whose checksum counts (RFC 4861 §7.1).
+//! [`View::parse`] never fails and never panics: what cannot be read is [`Body::Malformed`].
+//! Payloads are not looked at, but for neighbour discovery, which is short and whose checksum
+//! counts (RFC 4861 §7.1).
 
 use smoltcp::wire::{
     ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
@@ -185,6 +186,7 @@ pub struct Ip {
 
 impl View {
     /// Looks at the headers of `frame`, whatever it holds.
+    #[inline]
     pub fn parse(frame: &[u8]) -> View {
         let zero = EthernetAddress([0; 6]);
         let Ok(ethernet) = EthernetFrame::new_checked(frame) else {
@@ -200,6 +202,7 @@ impl View {
     }
 
     /// What kind of frame it is, whether tagged or not.
+    #[inline]
     pub fn kind(&self) -> Kind {
         match self.body {
             Body::Arp(arp) => arp.kind(),
@@ -290,6 +293,7 @@ fn arp(payload: &[u8]) -> Body {
     })
 }
 
+#[inline]
 fn ipv4(payload: &[u8]) -> Body {
     let Ok(packet) = Ipv4Packet::new_checked(payload) else { return Body::Malformed };
     if packet.version() != 4 {
@@ -325,6 +329,7 @@ fn ipv6(payload: &[u8]) -> Body {
     }
 }
 
+#[inline]
 fn ip(source: IpAddress, destination: IpAddress, kind: Kind) -> Body {
     if kind == Kind::Malformed {
         Body::Malformed
@@ -348,6 +353,7 @@ fn skip_extensions(mut protocol: IpProtocol, mut payload: &[u8]) -> Option<(IpPr
     None
 }
 
+#[inline]
 fn transport(protocol: IpProtocol, payload: &[u8]) -> Kind {
     match protocol {
         IpProtocol::Tcp => match TcpPacket::new_checked(payload) {
@@ -415,7 +421,8 @@ pub(crate) fn solicited_node(address: Ipv6Address) -> Ipv6Address {
     Ipv6Address::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), low)
 }
 
-/// The link-layer address in an option of type `wanted`, if there is one; `None` if an option is malformed.
+/// The link-layer address in an option of type `wanted`, if there is one; `None` if an option is
+/// malformed.
 fn link_layer_option(mut options: &[u8], wanted: u8) -> Option<Option<EthernetAddress>> {
     let mut found = None;
     for _ in 0..NDP_OPTIONS_MAX {

@@ -1,7 +1,8 @@
 //! The gate: the device through which every frame of the service stack passes.
 //!
-//! It obeys [`crate::policy`] and counts; it never decides. Frames are judged where they lie: a received frame is not copied,
-//! a sent one only because smoltcp's token cannot take back what was written into it.
+//! It obeys [`crate::policy`] and counts; it never decides. Frames are judged where they lie: a
+//! received frame is not copied, a sent one only because smoltcp's token cannot take back what was
+//! written into it.
 
 use std::sync::Arc;
 
@@ -28,15 +29,17 @@ const SCRATCH_MARGIN: usize = 64;
 
 /// A device that lets the service stack speak only while its node is active.
 ///
-/// Not active: whatever the stack sends is written into a scratch buffer and dies there, and it receives empty frames in place
-/// of what arrived, which smoltcp skips. Either way tokens are handed out exactly as the inner device does, so that the
-/// stack's state does not depend on the gate.
+/// Not active: whatever the stack sends is written into a scratch buffer and dies there, and it
+/// receives empty frames in place of what arrived, which smoltcp skips. Either way tokens are
+/// handed out exactly as the inner device does, so that the stack's state does not depend on the
+/// gate.
 #[derive(Debug)]
 pub struct Gate<D> {
     inner: D,
     identity: Identity,
     cell: Arc<ModeCell>,
-    /// The term of the active grant that the last poll found in the cell, whether or not its lease held.
+    /// The term of the active grant that the last poll found in the cell, whether or not its lease
+    /// held.
     noticed: Option<u16>,
     /// The term of the activation that is announced; `None` while not active.
     speaking: Option<u16>,
@@ -65,15 +68,16 @@ impl<D: Device> Gate<D> {
 
     /// Notices what the cell says, and sends what is due: answers, then announcements.
     ///
-    /// Call it before each poll of the stack. An activation starts the burst in the same call, so the announcement leaves
-    /// before the stack's first frame.
+    /// Call it before each poll of the stack. An activation starts the burst in the same call, so
+    /// the announcement leaves before the stack's first frame.
     pub fn poll(&mut self, now: Instant) {
         self.follow(now);
         self.send_replies(now);
         self.send_announcements(now);
     }
 
-    /// Starts the burst again, after a sign of a rival or a healed link; nothing happens unless the node is active.
+    /// Starts the burst again, after a sign of a rival or a healed link; nothing happens unless the
+    /// node is active.
     pub fn announce(&mut self, now: Instant) {
         let before = self.speaking;
         self.follow(now);
@@ -84,7 +88,8 @@ impl<D: Device> Gate<D> {
         }
     }
 
-    /// When [`Gate::poll`] is due, and why. May change after any other call, and when the cell changes.
+    /// When [`Gate::poll`] is due, and why. May change after any other call, and when the cell
+    /// changes.
     #[must_use]
     pub fn poll_deadline(&self) -> Option<(Instant, &'static str)> {
         if self.noticed != self.granted() {

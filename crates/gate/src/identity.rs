@@ -7,8 +7,8 @@ use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Address, Ipv6Address
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MacMode {
-    /// One MAC for the whole group: a takeover moves it to another switch port, and clients keep their
-    /// ARP entries (RFC 9568 §7.3).
+    /// One MAC for the whole group: a takeover moves it to another switch port, and clients keep
+    /// their ARP entries (RFC 9568 §7.3).
     Virtual,
     /// Each node's own MAC: a takeover has to move the ARP entry of every client.
     Own,
@@ -26,17 +26,18 @@ impl MacMode {
 
 /// The MAC that the nodes of `group` share: `02:4c:6f:GG:GG:00`.
 ///
-/// `02` marks a locally administered unicast address (IEEE 802 §8), `4c:6f` spells "Lo", `GG:GG` is the
-/// group. Node ids start at 1, so no [`node_mac`] is ever a virtual one. No interface identifier may be
-/// derived from it (RFC 9568 §7.4), and none is.
+/// `02` marks a locally administered unicast address (IEEE 802 §8), `4c:6f` spells "Lo", `GG:GG` is
+/// the group. Node ids start at 1, so no [`node_mac`] is ever a virtual one. No interface
+/// identifier may be derived from it (RFC 9568 §7.4), and none is.
 pub const fn virtual_mac(group: GroupId) -> EthernetAddress {
     mac(group, 0)
 }
 
 /// The MAC of one node of `group`: `02:4c:6f:GG:GG:NN`, see [`virtual_mac`].
 ///
-/// That it follows from the ids lets a node tell its group from strangers, and reach a peer that it has
-/// not resolved yet.
+/// That it follows from the ids lets a node tell its group from strangers, and reach a peer that it
+/// has not resolved yet.
+#[inline]
 pub const fn node_mac(group: GroupId, node: NodeId) -> EthernetAddress {
     mac(group, node.get())
 }
@@ -73,6 +74,7 @@ pub struct Identity {
 
 impl Identity {
     /// The MAC from which the active node speaks for the service addresses.
+    #[inline]
     pub fn service_mac(&self) -> EthernetAddress {
         match self.mac_mode {
             MacMode::Virtual => virtual_mac(self.group),
@@ -91,11 +93,13 @@ impl Identity {
     }
 
     /// Whether `address` is one that the group shares.
+    #[inline]
     pub fn is_service(&self, address: impl Into<IpAddress>) -> bool {
         self.service_cidr(address.into()).is_some()
     }
 
     /// The service address `address`, with its prefix.
+    #[inline]
     pub(crate) fn service_cidr(&self, address: IpAddress) -> Option<&IpCidr> {
         self.service.iter().find(|cidr| cidr.address() == address)
     }

@@ -2,13 +2,15 @@
 //!
 //! - [`Identity`]: the MACs and addresses of a node and of its group.
 //! - [`frame`]: a bounds-checked look at any frame; [`policy`]: what may pass, as pure functions.
-//! - [`Gate`]: the `phy::Device` through which all frames of the service stack pass. It obeys the policy, counts, answers what
-//!   smoltcp would not, announces an activation ([`announce`]) and watches for [`conflict`]s.
-//! - [`NodeGuard`] and [`probe`]: the same care for the heartbeat half, which speaks for the node alone; [`steer()`] decides
-//!   which half gets a received frame.
+//! - [`Gate`]: the `phy::Device` through which all frames of the service stack pass. It obeys the
+//!   policy, counts, answers what smoltcp would not, announces an activation ([`announce`]) and
+//!   watches for [`conflict`]s.
+//! - [`NodeGuard`] and [`probe`]: the same care for the heartbeat half, which speaks for the node
+//!   alone; [`steer()`] decides which half gets a received frame.
 //! - [`FrameQueue`]: the sans-IO seam of a node, a `phy::Device` between two bounded queues.
 //!
-//! What does not belong here: when the mode changes (`locum-monitor`), and anything above a frame (`locum-stack`).
+//! What does not belong here: when the mode changes (`locum-monitor`), and anything above a frame
+//! (`locum-stack`).
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,8 @@
 //! What may pass: pure functions from (mode, identity, frame) to a verdict with its reason.
 //!
-//! Silence is the default: a rule must say why a frame may leave. Each rule names the text it follows. What does *not*
-//! belong here: doing anything about a verdict ([`crate::Gate`]), or watching who else claims the address
-//! ([`crate::conflict`]).
+//! Silence is the default: a rule must say why a frame may leave. Each rule names the text it
+//! follows. What does *not* belong here: doing anything about a verdict ([`crate::Gate`]), or
+//! watching who else claims the address ([`crate::conflict`]).
 
 use locum_types::Mode;
 use smoltcp::wire::{EthernetAddress, IpAddress, Ipv4Address, Ipv6Address};
@@ -25,11 +25,11 @@ pub enum Egress {
 /// What has to be repaired in a frame of the service stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rewrite {
-    /// Set the override flag of a neighbour advertisement: without it a client's entry for the former active node stays
-    /// (RFC 4861 §7.2.4, §7.2.5).
+    /// Set the override flag of a neighbour advertisement: without it a client's entry for the
+    /// former active node stays (RFC 4861 §7.2.4, §7.2.5).
     OverrideFlag,
-    /// Turn "include nothing" into "exclude nothing" in a multicast listener report: the former leaves the group (RFC 3810
-    /// §5.2.12, §5.1).
+    /// Turn "include nothing" into "exclude nothing" in a multicast listener report: the former
+    /// leaves the group (RFC 3810 §5.2.12, §5.1).
     JoinRecord,
 }
 
@@ -96,7 +96,8 @@ pub enum Answer {
 pub enum IngressDrop {
     /// The node is not active.
     NotActive(Kind),
-    /// Truncated, inconsistent, a wrong checksum in neighbour discovery, or a group address as the Ethernet source.
+    /// Truncated, inconsistent, a wrong checksum in neighbour discovery, or a group address as the
+    /// Ethernet source.
     Malformed,
     /// VLAN-tagged: the service address lives on the untagged link alone.
     Tagged,
@@ -108,7 +109,8 @@ pub enum IngressDrop {
     HopLimit,
     /// A fragment: the stack is built without reassembly and would take it for a whole packet.
     Fragment,
-    /// ARP or neighbour discovery in which someone else claims a service address: the stack must not learn from it.
+    /// ARP or neighbour discovery in which someone else claims a service address: the stack must
+    /// not learn from it.
     Claim,
     /// The IP source is a service address, or not that of one station.
     SourceAddress,
@@ -144,9 +146,10 @@ pub enum NodeDrop {
 
 /// Judges a frame that the service stack wants to send, or the gate in its place.
 ///
-/// Not active: nothing leaves, whatever it is (RFC 9568 §6.4.2; the RST, ICMP and SYN|ACK that RFC 9293 §3.10.7.1 and
-/// RFC 1122 ask of a host are the active node's to send). Active: what speaks for a service address from the service
-/// MAC leaves, and nothing else does.
+/// Not active: nothing leaves, whatever it is (RFC 9568 §6.4.2; the RST, ICMP and SYN|ACK that RFC
+/// 9293 §3.10.7.1 and RFC 1122 ask of a host are the active node's to send). Active: what speaks
+/// for a service address from the service MAC leaves, and nothing else does.
+#[inline]
 pub fn egress(mode: Mode, identity: &Identity, view: &View) -> Egress {
     match mode {
         Mode::Joining | Mode::Waiting | Mode::Fenced => {
@@ -173,6 +176,7 @@ pub fn egress(mode: Mode, identity: &Identity, view: &View) -> Egress {
     }
 }
 
+#[inline]
 fn egress_ip(identity: &Identity, ip: Ip) -> Egress {
     // RFC 3810 §5.2.13, RFC 3590: reports come from a link-local address or from `::`.
     if ip.kind == Kind::Mld && is_local_source(ip.source) {
@@ -211,7 +215,8 @@ fn egress_ndp(identity: &Identity, ndp: Ndp) -> Egress {
         NdpMessage::Solicit { .. } | NdpMessage::Advert { .. } => {
             Egress::Drop(EgressDrop::SourceAddress)
         }
-        // A host sends no router advertisement (RFC 4861 §6.2.2), and this one needs no router solicited.
+        // A host sends no router advertisement (RFC 4861 §6.2.2), and this one needs no router
+        // solicited.
         NdpMessage::Router => Egress::Drop(EgressDrop::Protocol),
     }
 }
@@ -225,8 +230,9 @@ fn is_local_source(address: IpAddress) -> bool {
 
 /// Judges a received frame on its way to the service stack.
 ///
-/// Not active: the stack sees nothing (RFC 9568 §6.4.2: discard what is sent to the virtual MAC, do not accept what
-/// is sent to the service address).
+/// Not active: the stack sees nothing (RFC 9568 §6.4.2: discard what is sent to the virtual MAC, do
+/// not accept what is sent to the service address).
+#[inline]
 pub fn ingress(mode: Mode, identity: &Identity, view: &View) -> Ingress {
     match mode {
         Mode::Joining | Mode::Waiting | Mode::Fenced => {
@@ -260,11 +266,13 @@ pub fn ingress(mode: Mode, identity: &Identity, view: &View) -> Ingress {
     }
 }
 
+#[inline]
 fn ingress_ip(identity: &Identity, ip: Ip) -> Ingress {
     if ip.kind == Kind::Fragment {
         return Ingress::Drop(IngressDrop::Fragment);
     }
-    // RFC 1122 §3.2.1.3, RFC 4291 §2.7: no source address is a group's; ours does not come from outside.
+    // RFC 1122 §3.2.1.3, RFC 4291 §2.7: no source address is a group's; ours does not come from
+    // outside.
     if ip.source.is_multicast() || ip.source.is_broadcast() || identity.is_service(ip.source) {
         return Ingress::Drop(IngressDrop::SourceAddress);
     }
@@ -282,7 +290,8 @@ fn ingress_arp(identity: &Identity, view: &View, arp: Arp) -> Ingress {
     if !arp.sender_mac.is_unicast() {
         return Ingress::Drop(IngressDrop::Malformed);
     }
-    // smoltcp answers neither a probe (RFC 5227 §2.1.1) nor a station of another subnet; RFC 826 asks for both.
+    // smoltcp answers neither a probe (RFC 5227 §2.1.1) nor a station of another subnet; RFC 826
+    // asks for both.
     if arp.sender.is_unspecified() || !cidr.contains_addr(&arp.sender.into()) {
         return Ingress::Answer(Answer::Arp {
             address: arp.target,
@@ -308,28 +317,32 @@ fn ingress_ndp(identity: &Identity, view: &View, ndp: Ndp) -> Ingress {
         }
     };
     if ndp.source.is_unspecified() {
-        // RFC 4861 §7.2.4, RFC 4862 §5.4.3: the address is taken; tell everyone, for the asker has no address.
+        // RFC 4861 §7.2.4, RFC 4862 §5.4.3: the address is taken; tell everyone, for the asker has
+        // no address.
         return Ingress::Answer(Answer::AllNodes { address });
     }
     match ndp.link_layer {
         Some(_) => Ingress::Pass,
-        // RFC 4861 §7.2.4, §7.3.3: a unicast probe may come without the option, and smoltcp would lose the answer while it
-        // asks for the asker.
+        // RFC 4861 §7.2.4, §7.3.3: a unicast probe may come without the option, and smoltcp would
+        // lose the answer while it asks for the asker.
         None => {
             Ingress::Answer(Answer::Solicited { address, mac: view.source, sender: ndp.source })
         }
     }
 }
 
-/// Judges a frame of the heartbeat half: it speaks from the node MAC, for the node address, in every mode.
+/// Judges a frame of the heartbeat half: it speaks from the node MAC, for the node address, in
+/// every mode.
 ///
-/// The one exception is a question without a sender: an ARP probe (RFC 5227 §2.1) or duplicate address detection
-/// (RFC 4862 §5.4.2), by which a waiting node asks whether the active one is alive.
+/// The one exception is a question without a sender: an ARP probe (RFC 5227 §2.1) or duplicate
+/// address detection (RFC 4862 §5.4.2), by which a waiting node asks whether the active one is
+/// alive.
 pub fn node_egress(identity: &Identity, view: &View) -> NodeEgress {
     if view.tags != 0 {
         return NodeEgress::Drop(NodeDrop::Tagged);
     }
-    // RFC 9568 §7.2: a waiting node that sends from the virtual MAC steals the active node's switch port.
+    // RFC 9568 §7.2: a waiting node that sends from the virtual MAC steals the active node's switch
+    // port.
     if view.source != identity.node_mac() {
         return NodeEgress::Drop(match view.body {
             Body::Malformed => NodeDrop::Malformed,

@@ -1,7 +1,8 @@
-//! Probe before claim: a waiting node asks for the service address, from its own MAC (RFC 5227 §2.1).
+//! Probe before claim: a waiting node asks for the service address, from its own MAC (RFC 5227
+//! §2.1).
 //!
-//! The active node answers from the very loop that serves clients. An answer therefore says more than a beat: it is
-//! alive, and clients reach it.
+//! The active node answers from the very loop that serves clients. An answer therefore says more
+//! than a beat: it is alive, and clients reach it.
 
 use smoltcp::wire::{EthernetAddress, IpAddress, Ipv6Address};
 
@@ -9,9 +10,9 @@ use crate::Identity;
 use crate::craft::{self, FRAME_LEN_MAX};
 use crate::frame::{Body, Ndp, NdpMessage, View};
 
-/// Writes the question for the service address `address` into `buffer` and returns its length: an ARP probe, or a
-/// neighbour solicitation from the node's IPv6 address, or from `::` if it has none. 0 if it does not fit; 96 bytes
-/// are enough.
+/// Writes the question for the service address `address` into `buffer` and returns its length: an
+/// ARP probe, or a neighbour solicitation from the node's IPv6 address, or from `::` if it has
+/// none. 0 if it does not fit; 96 bytes are enough.
 pub fn request(identity: &Identity, address: IpAddress, buffer: &mut [u8]) -> usize {
     let mut frame = [0; FRAME_LEN_MAX];
     let mac = identity.node_mac();
@@ -34,10 +35,12 @@ pub fn request(identity: &Identity, address: IpAddress, buffer: &mut [u8]) -> us
     }
 }
 
-/// The service address that another node of the group says it serves, if `frame` is an answer to this node.
+/// The service address that another node of the group says it serves, if `frame` is an answer to
+/// this node.
 ///
-/// Only the group's MACs count, and not this node's own: a stranger who answers is a conflict, not a sign of life. A
-/// neighbour advertisement to all nodes counts too, for that is how a question from `::` is answered (RFC 4861 §7.2.4).
+/// Only the group's MACs count, and not this node's own: a stranger who answers is a conflict, not
+/// a sign of life. A neighbour advertisement to all nodes counts too, for that is how a question
+/// from `::` is answered (RFC 4861 §7.2.4).
 pub fn answer(identity: &Identity, frame: &[u8]) -> Option<IpAddress> {
     let view = View::parse(frame);
     let to_us = view.destination == identity.node_mac();

@@ -1,7 +1,7 @@
 //! The sans-IO seam of a node: a `phy::Device` whose far side is two bounded queues of frames.
 //!
-//! The embedding (daemon, simulator, test) pushes received frames in and takes transmitted ones out;
-//! buffers are pooled, so a frame costs no allocation once the pool is warm.
+//! The embedding (daemon, simulator, test) pushes received frames in and takes transmitted ones
+//! out; buffers are pooled, so a frame costs no allocation once the pool is warm.
 
 use std::collections::VecDeque;
 

@@ -1,6 +1,7 @@
 //! Repairing, in place, what smoltcp gets wrong for an address that moves between machines.
 //!
-//! The policy says which frames need it. Nothing here panics on a frame of another shape: it is left alone.
+//! The policy says which frames need it. Nothing here panics on a frame of another shape: it is
+//! left alone.
 
 use smoltcp::wire::{EthernetFrame, Icmpv6Packet, Ipv6Address, Ipv6Packet};
 
@@ -38,7 +39,8 @@ fn set_override_flag(message: &mut [u8]) -> Option<bool> {
     Some(*flags != before)
 }
 
-/// smoltcp 0.14 joins with "change to include mode, no sources", which means leave. The service stack never leaves.
+/// smoltcp 0.14 joins with "change to include mode, no sources", which means leave. The service
+/// stack never leaves.
 fn join_instead_of_leave(message: &mut [u8]) -> Option<bool> {
     if *message.first()? != MLD_REPORT {
         return Some(false);
@@ -53,7 +55,8 @@ fn join_instead_of_leave(message: &mut [u8]) -> Option<bool> {
     Some(changed)
 }
 
-/// The addresses and the ICMPv6 message of a frame, behind one hop-by-hop header at most: all that smoltcp sends.
+/// The addresses and the ICMPv6 message of a frame, behind one hop-by-hop header at most: all that
+/// smoltcp sends.
 fn icmpv6(frame: &mut [u8]) -> Option<(Ipv6Address, Ipv6Address, &mut [u8])> {
     let payload = frame.get_mut(EthernetFrame::<&[u8]>::header_len()..)?;
     let packet = Ipv6Packet::new_checked(&*payload).ok()?;

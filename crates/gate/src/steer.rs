@@ -1,7 +1,8 @@
 //! Which half of a node a received frame is for.
 //!
-//! Every frame that may matter to the service address reaches the gate, where it is counted and watched for
-//! conflicts; the heartbeat half gets what is for the node address, and the answers to its probes.
+//! Every frame that may matter to the service address reaches the gate, where it is counted and
+//! watched for conflicts; the heartbeat half gets what is for the node address, and the answers to
+//! its probes.
 
 use smoltcp::wire::{EthernetFrame, IpAddress, Ipv6Address};
 
@@ -18,8 +19,8 @@ pub enum Steer {
     Heartbeat,
     /// To both.
     Both,
-    /// Nowhere: unicast to another station, flooded by a switch. It is not even queued, so that a flood of it displaces
-    /// nothing.
+    /// Nowhere: unicast to another station, flooded by a switch. It is not even queued, so that a
+    /// flood of it displaces nothing.
     Neither,
 }
 
@@ -49,12 +50,14 @@ pub fn steer(identity: &Identity, frame: &[u8]) -> Steer {
 /// Broadcast and multicast.
 fn steer_group(identity: &Identity, view: &View) -> Steer {
     match view.body {
-        // A question for the node address is the heartbeat half's, unless its sender claims the service address.
+        // A question for the node address is the heartbeat half's, unless its sender claims the
+        // service address.
         Body::Arp(arp) if identity.is_node(arp.target) && !identity.is_service(arp.sender) => {
             Steer::Heartbeat
         }
         Body::Arp(arp) if identity.is_node(arp.target) => Steer::Both,
-        // The heartbeat half knows its peers' MACs; all other ARP matters to the service address alone.
+        // The heartbeat half knows its peers' MACs; all other ARP matters to the service address
+        // alone.
         Body::Arp(_) => Steer::Service,
         Body::Ndp(ndp) => match ndp.message {
             NdpMessage::Solicit { target } => by_target(identity, target, ndp.source),
@@ -105,7 +108,8 @@ fn shared_arp(identity: &Identity, arp: Arp) -> Steer {
 fn shared_ndp(identity: &Identity, ndp: Ndp) -> Steer {
     match ndp.message {
         NdpMessage::Solicit { target } => by_target(identity, target, ndp.source),
-        // An advertisement goes to whoever asked; one for the service address is also watched for conflicts.
+        // An advertisement goes to whoever asked; one for the service address is also watched for
+        // conflicts.
         NdpMessage::Advert { target, .. } if identity.is_node(ndp.destination) => {
             if identity.is_service(target) { Steer::Both } else { Steer::Heartbeat }
         }

@@ -1,4 +1,5 @@
-//! What the tests of this crate share: a laboratory group, and the frames of the stations around it.
+//! What the tests of this crate share: a laboratory group, and the frames of the stations around
+//! it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,7 +104,8 @@ pub(crate) fn solicitation(
     crafted(|buffer| craft::solicit((mac, source), target, buffer))
 }
 
-/// A solicitation without the link-layer option, unicast to `to`, as neighbour unreachability detection sends it.
+/// A solicitation without the link-layer option, unicast to `to`, as neighbour unreachability
+/// detection sends it.
 pub(crate) fn bare_solicitation(to: EthernetAddress, target: Ipv6Address) -> Vec<u8> {
     let mut frame = solicitation(CLIENT_MAC, CLIENT6, target);
     frame.truncate(frame.len() - 8);

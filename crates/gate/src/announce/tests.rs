@@ -34,7 +34,8 @@ fn nothing_is_announced_before_activation_and_after_stop() {
     assert_eq!(announcer.poll(Instant::from_millis(5)), None);
 }
 
-// RFC 5227 §2.3 wants two announcements; Linux' locktime of 1 s wants one that comes later than that.
+// RFC 5227 §2.3 wants two announcements; Linux' locktime of 1 s wants one that comes later than
+// that.
 #[test]
 fn gratuitous_arp_is_a_burst_then_a_refresh_in_both_forms() {
     let mut announcer = Announcer::new(&identity(MacMode::Virtual));

@@ -20,7 +20,8 @@ fn claims_by(mac: EthernetAddress) -> Vec<(Vec<u8>, IpAddress, Kind)> {
     ]
 }
 
-// RFC 5227 §2.4: "any ARP packet ... where the sender IP address is the host's own" from another MAC.
+// RFC 5227 §2.4: "any ARP packet ... where the sender IP address is the host's own" from another
+// MAC.
 #[test]
 fn a_stranger_who_claims_a_service_address_is_a_conflict_in_every_mode() {
     for identity in MAC_MODES.map(identity) {
@@ -48,7 +49,8 @@ fn a_peer_who_claims_it_is_a_rival_while_this_node_is_active() {
     }
 }
 
-// RFC 9568 §6.4.2: to a waiting node the active node's announcements are the normal state of affairs.
+// RFC 9568 §6.4.2: to a waiting node the active node's announcements are the normal state of
+// affairs.
 #[test]
 fn a_peer_who_claims_it_is_the_active_node_while_this_one_is_not() {
     for identity in MAC_MODES.map(identity) {

@@ -9,7 +9,8 @@ fn mac() -> EthernetAddress {
     identity(MacMode::Virtual).service_mac()
 }
 
-// RFC 5227 §2.3, §3: sender = target, Ethernet broadcast, the hardware address to learn as the sender's.
+// RFC 5227 §2.3, §3: sender = target, Ethernet broadcast, the hardware address to learn as the
+// sender's.
 #[test]
 fn the_request_form_announces() {
     let frame = crafted(|buffer| announcement_request(mac(), SIP, buffer));
@@ -30,7 +31,8 @@ fn the_reply_form_announces() {
     assert_eq!((arp.sender_mac, arp.sender, arp.target_mac, arp.target), (mac(), SIP, mac(), SIP));
 }
 
-// RFC 4861 §7.2.6, §7.1.2; RFC 9568 §6.4.2: S=0, O=1, R=0, the target link-layer address, hop limit 255.
+// RFC 4861 §7.2.6, §7.1.2; RFC 9568 §6.4.2: S=0, O=1, R=0, the target link-layer address, hop limit
+// 255.
 #[test]
 fn an_unsolicited_advertisement_overrides_and_is_a_hosts() {
     let frame = advert_to_all(mac(), SIP6);

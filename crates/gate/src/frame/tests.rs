@@ -46,7 +46,8 @@ fn every_kind_of_frame_is_told_apart() {
     }
 }
 
-// IEEE 802.1Q, 802.1ad: the body behind one or two tags is recognised; a third tag is not looked behind.
+// IEEE 802.1Q, 802.1ad: the body behind one or two tags is recognised; a third tag is not looked
+// behind.
 #[test]
 fn tags_are_counted_and_looked_behind() {
     let identity = identity(MacMode::Virtual);
@@ -157,7 +158,9 @@ fn a_truncated_frame_is_never_taken_for_more_than_it_holds() {
 
 proptest! {
     #[test]
-    fn arbitrary_bytes_are_parsed_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_are_parsed_without_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
         View::parse(&bytes).kind();
     }
 

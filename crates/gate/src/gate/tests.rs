@@ -327,7 +327,8 @@ fn a_waiting_node_reports_a_conflict_and_stays_silent() {
     assert_eq!(bench.gate.counters().sent.defences, 0);
 }
 
-// RFC 9568 §6.4.3: a peer's claim while active is a second active node; while waiting it is the active one.
+// RFC 9568 §6.4.3: a peer's claim while active is a second active node; while waiting it is the
+// active one.
 #[test]
 fn a_peers_claim_is_reported_while_active_alone() {
     let frame = arp_request(peer_mac(), SIP, SIP);
@@ -395,7 +396,8 @@ proptest! {
         crate::fuzzing::gate(&frame);
     }
 
-    // PEERS §0.1: default deny. Whatever arrives, whatever the stack says, whenever the gate is polled.
+    // PEERS §0.1: default deny. Whatever arrives, whatever the stack says, whenever the gate is
+    // polled.
     #[test]
     fn a_node_that_is_not_active_emits_no_byte(
         mode in prop::sample::select(&SILENT[..]),
@@ -417,7 +419,8 @@ proptest! {
         prop_assert_eq!(bench.sent(), Vec::<Vec<u8>>::new());
     }
 
-    // Every frame is counted once as seen and once as what became of it; what leaves is the service's to say.
+    // Every frame is counted once as seen and once as what became of it; what leaves is the
+    // service's to say.
     #[test]
     fn the_counters_balance_and_only_the_service_speaks(
         frames in prop::collection::vec((any_frame(), any::<bool>(), any_mode()), 1..60),

@@ -31,6 +31,7 @@ pub(super) struct Judge<'a> {
 
 impl Judge<'_> {
     /// Whether the stack gets the frame.
+    #[inline]
     pub(super) fn admits(self, frame: &[u8]) -> bool {
         let view = View::parse(frame);
         self.ingress.frames += 1;
@@ -71,7 +72,8 @@ fn note_asked(identity: &Identity, view: &View, asked: &mut AskedCounters) {
 impl<T: phy::RxToken> phy::RxToken for RxToken<'_, T> {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
         let judge = self.judge;
-        // smoltcp skips an empty frame and goes on; no frame at all would end its loop, and starve what is queued behind.
+        // smoltcp skips an empty frame and goes on; no frame at all would end its loop, and starve
+        // what is queued behind.
         self.inner.consume(|frame| f(if judge.admits(frame) { frame } else { &[] }))
     }
 
@@ -96,7 +98,8 @@ impl<T: phy::TxToken> phy::TxToken for TxToken<'_, T> {
         // Zeroed, so that nothing of an earlier frame can leave in this one.
         scratch.clear();
         scratch.resize(len, 0);
-        // In every mode: the closure moves the state of the socket, and a waiting stack is a live one.
+        // In every mode: the closure moves the state of the socket, and a waiting stack is a live
+        // one.
         let result = f(scratch);
         egress.frames += 1;
         match policy::egress(mode, identity, &View::parse(scratch)) {

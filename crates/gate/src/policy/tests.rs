@@ -200,7 +200,8 @@ fn an_arp_probe_for_a_service_address_is_answered() {
     assert_eq!(into(&identity, &arp_request(CLIENT_MAC, NOBODY, NODE)), Ingress::Pass);
 }
 
-// RFC 826: "?Am I the target protocol address?" does not ask for the subnet of the sender. smoltcp does.
+// RFC 826: "?Am I the target protocol address?" does not ask for the subnet of the sender. smoltcp
+// does.
 #[test]
 fn an_arp_request_from_another_subnet_is_answered() {
     let identity = identity(MacMode::Virtual);
@@ -335,7 +336,8 @@ fn node(identity: &Identity, frame: &[u8]) -> NodeEgress {
     node_egress(identity, &view(frame))
 }
 
-// DESIGN: heartbeats use their own MAC and address. RFC 5227 §2.1, RFC 4862 §5.4.2: probes have no sender.
+// DESIGN: heartbeats use their own MAC and address. RFC 5227 §2.1, RFC 4862 §5.4.2: probes have no
+// sender.
 #[test]
 fn the_node_speaks_for_itself() {
     for mac_mode in MAC_MODES {
@@ -364,7 +366,8 @@ fn the_node_speaks_for_itself() {
     }
 }
 
-// RFC 9568 §7.2 corollary, §6.4.2: the node never sources the virtual MAC, never speaks for the service address.
+// RFC 9568 §7.2 corollary, §6.4.2: the node never sources the virtual MAC, never speaks for the
+// service address.
 #[test]
 fn the_node_never_speaks_for_the_group() {
     for identity in MAC_MODES.map(identity) {

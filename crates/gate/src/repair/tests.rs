@@ -17,7 +17,8 @@ fn the_override_flag_is_set_and_the_checksum_follows() {
     assert!(!apply(Rewrite::OverrideFlag, &mut frame), "it is set already");
 }
 
-// RFC 3810 §5.2.12: "change to include, no sources" leaves a group, "change to exclude, no sources" joins it.
+// RFC 3810 §5.2.12: "change to include, no sources" leaves a group, "change to exclude, no sources"
+// joins it.
 #[test]
 fn a_leave_becomes_a_join() {
     let mac = identity(MacMode::Virtual).service_mac();

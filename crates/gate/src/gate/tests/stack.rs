@@ -108,7 +108,8 @@ fn a_bombarded_stack_that_is_not_active_says_nothing() {
     }
 }
 
-// The positive half: the same bombardment, active. Everything that leaves is the service's to say, and clients are answered.
+// The positive half: the same bombardment, active. Everything that leaves is the service's to say,
+// and clients are answered.
 #[test]
 fn a_bombarded_active_stack_answers() {
     for mac_mode in MAC_MODES {
