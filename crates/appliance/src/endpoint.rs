@@ -72,16 +72,14 @@ impl Endpoint {
         socket.send_slice(payload, endpoint).is_ok()
     }
 
-    /// Takes the oldest datagram out of the socket into `buffer`, as much as fits.
-    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Option<(usize, IpAddress)> {
+    /// Takes the oldest datagram out of the socket into `buffer`. One that does not fit counts as long
+    /// as the buffer: give it one byte more than the longest datagram that is wanted.
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Option<usize> {
         let socket = self.sockets.get_mut::<udp::Socket<'_>>(self.socket);
-        loop {
-            match socket.recv_slice(buffer) {
-                Ok((len, metadata)) => return Some((len, metadata.endpoint.addr)),
-                // Longer than any beat: consumed, and none of ours.
-                Err(udp::RecvError::Truncated) => {}
-                Err(udp::RecvError::Exhausted) => return None,
-            }
+        match socket.recv_slice(buffer) {
+            Ok((len, _)) => Some(len),
+            Err(udp::RecvError::Truncated) => Some(buffer.len()),
+            Err(udp::RecvError::Exhausted) => None,
         }
     }
 

@@ -173,7 +173,8 @@ impl HeartbeatHalf {
     pub fn poll_transmit<R>(&mut self, mut send: impl FnMut(Port, &[u8]) -> R) -> Option<R> {
         loop {
             let guard = &self.guard;
-            let mut permitted = |port: Port, frame: &[u8]| guard.permits(frame).then(|| send(port, frame));
+            let mut permitted =
+                |port: Port, frame: &[u8]| guard.permits(frame).then(|| send(port, frame));
             let sent = match self.probes.pop_front() {
                 Some(frame) => permitted(Port::Service, &frame),
                 None => {
@@ -218,8 +219,8 @@ impl HeartbeatHalf {
 
     /// Feeds the monitor with the beats that the socket holds.
     fn hear(&mut self, now: Instant) {
-        let mut buffer = [0; BEAT_LEN];
-        while let Some((len, _from)) = self.endpoint.receive(&mut buffer) {
+        let mut buffer = [0; BEAT_LEN + 1];
+        while let Some(len) = self.endpoint.receive(&mut buffer) {
             let (group, node) = (self.identity.group, self.identity.node);
             match open(&buffer[..len], &self.key, group, node) {
                 Ok(beat) => self.handle(now, Input::Beat(beat)),

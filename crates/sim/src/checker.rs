@@ -73,7 +73,8 @@ fn speaks_for_service(identity: &Identity, frame: &[u8]) -> Option<&'static str>
     match ethernet.ethertype() {
         EthernetProtocol::Arp => {
             let packet = ArpPacket::new_checked(ethernet.payload()).ok()?;
-            let ArpRepr::EthernetIpv4 { source_protocol_addr, .. } = ArpRepr::parse(&packet).ok()?
+            let ArpRepr::EthernetIpv4 { source_protocol_addr, .. } =
+                ArpRepr::parse(&packet).ok()?
             else {
                 return None;
             };

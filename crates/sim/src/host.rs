@@ -108,7 +108,10 @@ impl Host {
             return None;
         }
         let ArpRepr::EthernetIpv4 {
-            source_hardware_addr, source_protocol_addr, target_protocol_addr, ..
+            source_hardware_addr,
+            source_protocol_addr,
+            target_protocol_addr,
+            ..
         } = ArpRepr::parse(&ArpPacket::new_checked(ethernet.payload()).ok()?).ok()?
         else {
             return None;

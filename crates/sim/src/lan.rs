@@ -59,7 +59,10 @@ impl Lan {
 
     /// The addresses of client `index`, of both families.
     pub fn client_addresses(index: u8) -> [IpCidr; 2] {
-        [v4(Ipv4Addr::new(10, 77, 0, 200 + index)), v6(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x200 + u16::from(index)))]
+        [
+            v4(Ipv4Addr::new(10, 77, 0, 200 + index)),
+            v6(Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x200 + u16::from(index))),
+        ]
     }
 
     /// The MAC of client `index`.
@@ -81,7 +84,10 @@ impl Lan {
                 node_address: v4(Self::node_address(id)),
             },
             peers: peers
-                .map(|peer| Peer { id: node_id(peer), address: IpAddress::Ipv4(Self::node_address(peer)) })
+                .map(|peer| Peer {
+                    id: node_id(peer),
+                    address: IpAddress::Ipv4(Self::node_address(peer)),
+                })
                 .collect(),
             key: Key::new([0x10; 32]),
             port: 3780,

@@ -6,9 +6,7 @@ use locum_types::Instant;
 use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::{icmp, tcp, udp};
-use smoltcp::wire::{
-    Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpAddress, IpEndpoint,
-};
+use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpAddress, IpEndpoint};
 
 use crate::record::Record;
 
@@ -147,8 +145,8 @@ impl Program {
                 if due {
                     let sequence = record.sent(now);
                     // A full socket is a lost datagram, and the record will say so.
-                    let _ = socket
-                        .send_slice(&sequence.to_be_bytes(), IpEndpoint::new(target, *port));
+                    let _ =
+                        socket.send_slice(&sequence.to_be_bytes(), IpEndpoint::new(target, *port));
                 }
             }
             Kind::TcpEcho { socket, port, local_port, connection } => {

@@ -24,7 +24,8 @@ pub struct Record {
 }
 
 impl Record {
-    pub(crate) fn new(program: &'static str) -> Self {
+    /// The empty record of a kind of program.
+    pub fn new(program: &'static str) -> Self {
         Record {
             program,
             requests: Vec::new(),
@@ -35,13 +36,13 @@ impl Record {
     }
 
     /// Notes a request; returns its sequence number.
-    pub(crate) fn sent(&mut self, now: Instant) -> u64 {
+    pub fn sent(&mut self, now: Instant) -> u64 {
         self.requests.push(Request { sent_at: now, answered_at: None });
         self.requests.len() as u64 - 1
     }
 
     /// Notes an answer; ones to no request of ours are ignored.
-    pub(crate) fn answered(&mut self, now: Instant, sequence: Option<u64>) {
+    pub fn answered(&mut self, now: Instant, sequence: Option<u64>) {
         let index = sequence.and_then(|sequence| usize::try_from(sequence).ok());
         let Some(request) = index.and_then(|index| self.requests.get_mut(index)) else { return };
         if request.answered_at.is_some() {
@@ -52,7 +53,8 @@ impl Record {
         self.answers.push(now);
     }
 
-    pub(crate) fn connection_lost(&mut self, now: Instant) {
+    /// Notes that a connection is gone.
+    pub fn connection_lost(&mut self, now: Instant) {
         self.connections_lost.push(now);
     }
 
@@ -71,10 +73,23 @@ impl Record {
         self.answers.len()
     }
 
+    /// When answers came, in order.
+    pub fn answers(&self) -> &[Instant] {
+        &self.answers
+    }
+
+    /// Requests sent in `from..to`.
+    pub fn sent_between(&self, from: Instant, to: Instant) -> usize {
+        self.requests_between(from, to).count()
+    }
+
     /// Requests sent in `from..to` that were never answered.
     pub fn lost_between(&self, from: Instant, to: Instant) -> usize {
-        let within = |request: &&Request| request.sent_at >= from && request.sent_at < to;
-        self.requests.iter().filter(within).filter(|request| request.answered_at.is_none()).count()
+        self.requests_between(from, to).filter(|request| request.answered_at.is_none()).count()
+    }
+
+    fn requests_between(&self, from: Instant, to: Instant) -> impl Iterator<Item = &Request> {
+        self.requests.iter().filter(move |request| request.sent_at >= from && request.sent_at < to)
     }
 
     /// Answers that came twice.

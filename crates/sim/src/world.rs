@@ -283,7 +283,9 @@ impl World {
     /// Any input of the node itself.
     pub fn tell(&mut self, index: NodeIndex, input: Input) {
         let now = self.now;
-        if let Some(process) = self.slots[index.0].process.as_mut().filter(|process| !process.frozen) {
+        if let Some(process) =
+            self.slots[index.0].process.as_mut().filter(|process| !process.frozen)
+        {
             process.node.handle(now, input);
             self.drain_node(index);
         }
@@ -297,6 +299,11 @@ impl World {
     /// The port a node is plugged into.
     pub fn port_of(&self, index: NodeIndex) -> PortId {
         self.slots[index.0].port
+    }
+
+    /// The port a host is plugged into.
+    pub fn port_of_host(&self, id: HostId) -> PortId {
+        self.hosts[id.0].1
     }
 
     /// All nodes.
@@ -399,10 +406,14 @@ impl World {
         let (segment, leaks, port) = (&mut self.segment, &mut self.leaks, slot.port);
         let mode = process.node.mode_at(now);
         let identity = &slot.config.identity;
-        while process.node.poll_transmit(now, |_, frame| {
-            leaks.check(now, identity, mode, frame);
-            segment.send(now, port, frame);
-        }).is_some() {}
+        while process
+            .node
+            .poll_transmit(now, |_, frame| {
+                leaks.check(now, identity, mode, frame);
+                segment.send(now, port, frame);
+            })
+            .is_some()
+        {}
         let mut finished = false;
         while let Some(notice) = process.node.poll_notice() {
             match notice {

@@ -11,7 +11,8 @@ use locum_types::Mode;
 fn cut_beats(world: &mut World, a_to_b: bool, b_to_a: bool) {
     let (a, b) = (world.port_of(A), world.port_of(B));
     world.segment_mut().install(move |hop: &Hop<'_>| {
-        let wanted = (a_to_b && hop.from == a && hop.to == b) || (b_to_a && hop.from == b && hop.to == a);
+        let wanted =
+            (a_to_b && hop.from == a && hop.to == b) || (b_to_a && hop.from == b && hop.to == a);
         // EtherType IPv4, protocol UDP, destination port 3780.
         let is_beat = hop.frame.get(12..14) == Some(&[0x08, 0x00])
             && hop.frame.get(23) == Some(&17)
@@ -57,11 +58,15 @@ fn a_thawed_zombie_says_nothing() {
         world.run_for(ms(frozen));
         let taken_over = frozen > 30;
         assert_eq!(world.mode(B), Some(if taken_over { Mode::Active } else { Mode::Waiting }));
-        let station = world.segment_mut().station(locum_gate::virtual_mac(locum_types::GroupId::new(7).expect("in range")));
+        let station = world
+            .segment_mut()
+            .station(locum_gate::virtual_mac(locum_types::GroupId::new(7).expect("in range")));
         world.thaw(A);
         world.run_for(ms(2_000));
         assert_only_active(&world, if taken_over { B } else { A });
-        let after = world.segment_mut().station(locum_gate::virtual_mac(locum_types::GroupId::new(7).expect("in range")));
+        let after = world
+            .segment_mut()
+            .station(locum_gate::virtual_mac(locum_types::GroupId::new(7).expect("in range")));
         assert_eq!(station, after, "the virtual MAC did not move");
         let thawed = world.now().saturating_sub(ms(1_900));
         assert!(outage(&world, client, UDP, thawed) <= ms(1));
@@ -121,9 +126,11 @@ fn identical_twins_agree_on_one() {
 fn loss_below_the_detection_threshold_moves_nothing() {
     let (mut world, _) = settled(6, &Lan::default());
     let mut rng = fastrand::Rng::with_seed(6);
-    world.segment_mut().install(move |_: &Hop<'_>| {
-        if rng.u8(..100) < 10 { Verdict::Drop } else { Verdict::Pass }
-    });
+    world.segment_mut().install(
+        move |_: &Hop<'_>| {
+            if rng.u8(..100) < 10 { Verdict::Drop } else { Verdict::Pass }
+        },
+    );
     world.run_for(ms(20_000));
     assert_only_active(&world, A);
     assert_sound(&world);

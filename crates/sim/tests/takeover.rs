@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::{A, B, C, PING, PING6, UDP, add_client, assert_only_active, assert_sound, ms, outage, settled};
+use common::{
+    A, B, C, PING, PING6, UDP, add_client, assert_only_active, assert_sound, ms, outage, settled,
+};
 use locum_gate::MacMode;
 use locum_sim::Lan;
 
@@ -12,7 +14,8 @@ fn a_group_elects_one_active_node_and_it_answers() {
     assert_only_active(&world, A);
     for program in world.host(client).programs() {
         let record = program.record();
-        let lost = record.lost_between(world.now().saturating_sub(ms(900)), world.now().saturating_sub(ms(10)));
+        let lost = record
+            .lost_between(world.now().saturating_sub(ms(900)), world.now().saturating_sub(ms(10)));
         assert_eq!(lost, 0, "{} to {}", record.program(), program.target());
     }
     assert_sound(&world);
@@ -62,11 +65,19 @@ fn sigterm_and_hand_over_lose_no_request() {
         let (mut world, client) = settled(seed, &Lan::default());
         let start = world.now();
         world.run_for(ms(seed % 7));
-        if seed % 2 == 0 { world.shut_down(A) } else { world.hand_over(A, None) }
+        if seed % 2 == 0 {
+            world.shut_down(A)
+        } else {
+            world.hand_over(A, None)
+        }
         world.run_for(ms(500));
         assert_only_active(&world, B);
         let record = world.host(client).programs()[UDP].record();
-        assert_eq!(record.lost_between(start, world.now().saturating_sub(ms(10))), 0, "seed {seed}");
+        assert_eq!(
+            record.lost_between(start, world.now().saturating_sub(ms(10))),
+            0,
+            "seed {seed}"
+        );
         assert!(outage(&world, client, UDP, start) <= ms(1));
         assert_sound(&world);
     }
