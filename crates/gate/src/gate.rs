@@ -24,9 +24,6 @@ mod watch;
 use token::{Judge, RxToken, TxToken};
 use watch::{Reply, Watch};
 
-/// Frames longer than this are not Ethernet; smoltcp never asks for one.
-const SCRATCH_MARGIN: usize = 64;
-
 /// A device that lets the service stack speak only while its node is active.
 ///
 /// Not active: whatever the stack sends is written into a scratch buffer and dies there, and it
@@ -52,7 +49,7 @@ pub struct Gate<D> {
 impl<D: Device> Gate<D> {
     /// A gate before `inner` that does what `cell` allows.
     pub fn new(inner: D, identity: Identity, cell: Arc<ModeCell>) -> Self {
-        let frame_len_max = inner.capabilities().max_transmission_unit + SCRATCH_MARGIN;
+        let frame_len_max = inner.capabilities().max_transmission_unit;
         Gate {
             announcer: Announcer::new(&identity),
             inner,
@@ -61,7 +58,7 @@ impl<D: Device> Gate<D> {
             noticed: None,
             speaking: None,
             watch: Watch::new(),
-            scratch: vec![0; frame_len_max],
+            scratch: Vec::with_capacity(frame_len_max),
             counters: GateCounters::default(),
         }
     }
