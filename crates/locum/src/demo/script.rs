@@ -18,7 +18,7 @@ pub(super) const SEED: u64 = 7;
 pub(super) enum Client {
     /// Datagrams to the echo service.
     Udp,
-    /// ICMP echo requests.
+    /// ICMPv6 echo requests.
     Ping,
     /// Requests to the echo service, one connection after another.
     Tcp,
@@ -32,7 +32,7 @@ impl Client {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Client::Udp => "udp",
-            Client::Ping => "ping",
+            Client::Ping => "ping6",
             Client::Tcp => "tcp",
         }
     }
@@ -51,7 +51,7 @@ impl Client {
     }
 }
 
-/// Something done to the world. The node is the victim of the act: whoever was active when it began.
+/// Something done to the world, mostly to the victim of the act: whoever was active when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     /// The clients begin to ask.
@@ -138,8 +138,8 @@ impl Act {
     }
 }
 
-/// The play. TCP connections do not survive a takeover yet: a client that loses one hears of it when
-/// its retransmission timer fires, after a second, so acts with a fault are longer than that.
+/// The play. TCP connections do not survive a takeover yet: a client that loses one may hear of it
+/// only when its retransmission timer fires, after a second, so acts with a fault are longer.
 pub(super) const ACTS: &[Act] = &[
     Act {
         title: "Three nodes start, one serves",

@@ -1,4 +1,5 @@
-//! What happened, as plain data: the renderers and the checks read it, and measure nothing themselves.
+//! What happened, as plain data. The renderers and the checks read it, and measure nothing of their
+//! own.
 
 use std::time::Duration;
 
@@ -72,8 +73,10 @@ impl NodeLane {
     /// What the node was, one thing after another, until `end`. What lasted no time is left out.
     pub(super) fn spans(&self, end: Instant) -> impl Iterator<Item = Span> {
         let ends = self.changes.iter().skip(1).map(|&(at, _)| at).chain([end]);
-        let spans =
-            self.changes.iter().zip(ends).map(|(&(from, view), until)| Span { from, until, view });
+        let spans = self.changes.iter().zip(ends).map(move |(&(from, view), until)| {
+            let until = until.min(end);
+            Span { from, until, view }
+        });
         spans.filter(|span| span.from < span.until)
     }
 }
@@ -101,9 +104,18 @@ impl ClientLane {
         gap.map(|(from, length)| Silence { from, length })
     }
 
-    /// Requests sent and never answered within an act. The last ones of the act may be on their way.
+    /// Requests sent within an act. The very last may still be on its way: it counts to none.
+    pub(super) fn sent(&self, scene: &Scene) -> usize {
+        self.record.sent_between(scene.from, self.last_call(scene))
+    }
+
+    /// Requests sent within an act and never answered, of those that [`sent`](Self::sent) counts.
     pub(super) fn lost(&self, scene: &Scene) -> usize {
-        self.record.lost_between(scene.from, scene.until.saturating_sub(self.client.every()))
+        self.record.lost_between(scene.from, self.last_call(scene))
+    }
+
+    fn last_call(&self, scene: &Scene) -> Instant {
+        scene.until.saturating_sub(self.client.every())
     }
 
     /// When a connection was lost within an act, if one was, and how long after that came the first
@@ -257,9 +269,15 @@ impl Timeline {
         overlap
     }
 
-    /// Whether every check of every act held.
-    pub(super) fn all_held(&self) -> bool {
-        self.scenes.iter().flat_map(|scene| &scene.outcomes).all(|outcome| outcome.held)
+    /// What each client saw of an act.
+    pub(super) fn reports(&self, scene: &Scene) -> Vec<ClientReport> {
+        let report = |lane: &ClientLane| ClientReport {
+            client: lane.client,
+            longest_silence: lane.silence(scene).map(|silence| silence.length),
+            lost: lane.lost(scene),
+            reconnected: lane.reconnection(scene).map(|(_, after)| after),
+        };
+        self.clients.iter().map(report).collect()
     }
 }
 
@@ -282,10 +300,7 @@ pub(super) struct Entry {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum What {
     /// An act begins; acts count from 1.
-    Act {
-        number: usize,
-        act: &'static Act,
-    },
+    Act { number: usize, act: &'static Act },
     /// The play did something.
     Did(Deed),
     /// A node changed its mode, or its lease ran out (then there is no cause).
@@ -298,51 +313,23 @@ pub(super) enum What {
         detection: Option<Duration>,
     },
     /// A client asked who has the service address.
-    Asked {
-        client: Client,
-    },
+    Asked { client: Client },
     /// A node answered that.
-    Answered {
-        node: NodeId,
-    },
+    Answered { node: NodeId },
     /// A node asked for the service address from its own MAC, to see whether anyone serves it.
-    Probed {
-        node: NodeId,
-    },
+    Probed { node: NodeId },
     /// A node told its peers that it is no longer active; a dead one by its warden.
-    Resigned {
-        node: NodeId,
-        peers: u64,
-        by_warden: bool,
-    },
+    Resigned { node: NodeId, peers: u64, by_warden: bool },
     /// An active node offered the service address to another.
-    Offered {
-        node: NodeId,
-        to: NodeId,
-    },
+    Offered { node: NodeId, to: NodeId },
     /// A node's first announcement since it became active.
-    Announced {
-        node: NodeId,
-        arp: u64,
-        na: u64,
-    },
+    Announced { node: NodeId, arp: u64, na: u64 },
     /// One beat.
-    Beat {
-        from: NodeId,
-        to: NodeId,
-        mode: Mode,
-        term: Term,
-        sequence: u64,
-    },
+    Beat { from: NodeId, to: NodeId, mode: Mode, term: Term, sequence: u64 },
     /// A client lost its connection.
-    ConnectionLost {
-        client: Client,
-    },
+    ConnectionLost { client: Client },
     /// A client got an answer again after a silence.
-    AnsweredAgain {
-        client: Client,
-        silence: Duration,
-    },
+    AnsweredAgain { client: Client, silence: Duration },
     /// The act is over: what each client saw and what passed over the wire.
     Seen(Report),
     /// A check was made.

@@ -1,0 +1,440 @@
+//! The stage: the world with its nodes and clients, the hands that follow the script, and the eyes
+//! that write down what happens.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use locum_gate::virtual_mac;
+use locum_monitor::Event;
+use locum_sim::{
+    ECHO_PORT, Host, HostId, Lan, NodeIndex, NodeState, Program, Record, World, WorldEventKind,
+};
+use locum_types::{Cause, Instant, Mode, NodeId, Term};
+use locum_wire::{Beat, Intent};
+use smoltcp::wire::IpAddress;
+
+use super::pace::Pace;
+use super::script::{self, Act, Action, Client};
+use super::sniffer::{Kind, Seen, Sender, Sniffer};
+use super::timeline::{
+    ClientLane, Condition, Deed, Entry, FrameCounts, Leaks, NodeLane, NodeView, Report, Scene,
+    Timeline, What,
+};
+
+/// A silence is told when it was longer than this many requests.
+const SILENT_REQUESTS: u32 = 3;
+
+/// Who hears of every entry as it happens.
+pub(super) type Tell<'a> = &'a mut dyn FnMut(&Entry) -> io::Result<()>;
+
+/// Plays the acts at a pace, tells each entry, and returns the whole timeline.
+///
+/// # Errors
+/// What `tell` or the pace says.
+pub(super) fn play(
+    seed: u64,
+    acts: &'static [Act],
+    beats: bool,
+    pace: &mut dyn Pace,
+    tell: Tell<'_>,
+) -> io::Result<Timeline> {
+    let mut stage = Stage::new(seed, beats, pace, tell);
+    for (index, act) in acts.iter().enumerate() {
+        stage.play(index + 1, act)?;
+    }
+    Ok(stage.timeline)
+}
+
+/// A node with what the stage knows about it.
+struct Member {
+    index: NodeIndex,
+    id: NodeId,
+    cut: bool,
+    /// Whether its first announcement since it became active is still to come.
+    unannounced: bool,
+}
+
+/// A client with how much of its record was read.
+struct Watched {
+    client: Client,
+    host: HostId,
+    answers: usize,
+    connections_lost: usize,
+}
+
+impl Watched {
+    /// Adds what is new in the record since the last time.
+    fn read(&mut self, record: &Record, news: &mut Vec<What>) {
+        let client = self.client;
+        let lost = record.connections_lost().len();
+        if lost > std::mem::replace(&mut self.connections_lost, lost) {
+            news.push(What::ConnectionLost { client });
+        }
+        let answers = record.answers();
+        let unread = answers.get(self.answers.saturating_sub(1)..).unwrap_or_default();
+        self.answers = answers.len();
+        let silences = unread.windows(2).filter_map(|pair| Some(*pair.get(1)? - *pair.first()?));
+        for silence in silences.filter(|silence| *silence > client.every() * SILENT_REQUESTS) {
+            news.push(What::AnsweredAgain { client, silence });
+        }
+    }
+}
+
+struct Stage<'a> {
+    world: World,
+    sniffer: Rc<RefCell<Sniffer>>,
+    members: Vec<Member>,
+    watched: Vec<Watched>,
+    timeline: Timeline,
+    /// Events of the world that were read.
+    events: usize,
+    beats: bool,
+    pace: &'a mut dyn Pace,
+    tell: Tell<'a>,
+}
+
+/// What the stage remembers of an act while it is played.
+struct Playing {
+    from: Instant,
+    victim: Option<usize>,
+    deeds: Vec<Deed>,
+    frames: FrameCounts,
+    /// What the victim had said when it was thawed.
+    spoken: Option<u64>,
+}
+
+impl<'a> Stage<'a> {
+    fn new(seed: u64, beats: bool, pace: &'a mut dyn Pace, tell: Tell<'a>) -> Self {
+        let lan = Lan {
+            nodes: script::PRIORITIES.len() as u8,
+            priorities: script::PRIORITIES.to_vec(),
+            interval: script::INTERVAL,
+            dead_after: script::DEAD_AFTER,
+            ..Lan::default()
+        };
+        let mut world = World::with_nodes(seed, &lan);
+        let config = lan.node(1);
+        let mac = virtual_mac(config.identity.group);
+        let sniffer = Sniffer::watch(world.segment_mut(), mac, config.port);
+        let mut members = Vec::new();
+        for index in world.nodes() {
+            let (id, port) = (world.id_of(index), world.port_of(index));
+            world.segment_mut().set_latency(port, script::CABLE);
+            sniffer.borrow_mut().introduce(port, Sender::Node(id));
+            members.push(Member { index, id, cut: false, unannounced: true });
+        }
+        let mut stage = Stage {
+            world,
+            sniffer,
+            members,
+            watched: Vec::new(),
+            timeline: Timeline::default(),
+            events: 0,
+            beats,
+            pace,
+            tell,
+        };
+        stage.timeline.nodes = stage
+            .members
+            .iter()
+            .map(|member| NodeLane::new(member.id, stage.view(member)))
+            .collect();
+        stage
+    }
+
+    fn play(&mut self, number: usize, act: &'static Act) -> io::Result<()> {
+        let from = self.world.now();
+        let frames = self.sniffer.borrow().counts();
+        let active = self.world.active();
+        let reachable = |member: &Member| !member.cut && active.contains(&member.index);
+        let victim = self.members.iter().position(reachable);
+        let mut playing = Playing { from, victim, deeds: Vec::new(), frames, spoken: None };
+        self.tell(What::Act { number, act })?;
+        for step in act.steps {
+            self.advance(from + step.after)?;
+            self.carry_out(step.action, &mut playing)?;
+        }
+        self.advance(from + act.lasts)?;
+        self.end(act, playing)
+    }
+
+    /// Judges an act, and keeps it.
+    fn end(&mut self, act: &'static Act, playing: Playing) -> io::Result<()> {
+        for (lane, watched) in self.timeline.clients.iter_mut().zip(&self.watched) {
+            lane.record = self.world.host(watched.host).programs()[0].record().clone();
+        }
+        let spoken = playing.victim.map(|victim| self.spoken(victim));
+        let leaks = self.world.leaks();
+        let mut scene = Scene {
+            act,
+            from: playing.from,
+            until: self.world.now(),
+            deeds: playing.deeds,
+            frames: self.sniffer.borrow().counts().since(playing.frames),
+            zombie_frames: playing.spoken.map_or(0, |before| spoken.unwrap_or(0) - before),
+            leaks: Leaks { checked: leaks.checked(), leaked: leaks.count() },
+            outcomes: Vec::new(),
+        };
+        let report = Report { clients: self.timeline.reports(&scene), frames: scene.frames };
+        self.tell(What::Seen(report))?;
+        for check in act.checks {
+            let outcome = check.judge(&self.timeline, &scene);
+            self.tell(What::Checked(outcome.clone()))?;
+            scene.outcomes.push(outcome);
+        }
+        self.timeline.scenes.push(scene);
+        Ok(())
+    }
+
+    fn carry_out(&mut self, action: Action, playing: &mut Playing) -> io::Result<()> {
+        let at = self.world.now();
+        if action == Action::StartClients {
+            self.start_clients();
+            return self.did(Deed { at, action, node: None }, playing);
+        }
+        // Without an active node there is nobody to do it to; the checks will say so.
+        let Some(victim) = playing.victim else { return Ok(()) };
+        let Member { index, id, .. } = self.members[victim];
+        let world = &mut self.world;
+        match action {
+            Action::StartClients => {}
+            Action::Kill => world.kill(index, true),
+            Action::Restart => world.start(index),
+            Action::HandOver(to) => world.hand_over(index, NodeId::new(to).ok()),
+            Action::Cut => {
+                world.cut(index);
+                self.members[victim].cut = true;
+            }
+            Action::Heal => {
+                world.heal(index);
+                self.members[victim].cut = false;
+            }
+            Action::Freeze => world.freeze(index),
+            Action::Thaw => {
+                world.thaw(index);
+                playing.spoken = Some(self.spoken(victim));
+            }
+        }
+        self.did(Deed { at, action, node: Some(id) }, playing)
+    }
+
+    fn did(&mut self, deed: Deed, playing: &mut Playing) -> io::Result<()> {
+        playing.deeds.push(deed);
+        self.note_views();
+        self.tell(What::Did(deed))
+    }
+
+    /// Frames that a node has sent from the virtual MAC so far.
+    fn spoken(&self, member: usize) -> u64 {
+        self.sniffer.borrow().spoken_by(self.members[member].id)
+    }
+
+    fn start_clients(&mut self) {
+        let now = self.world.now();
+        for client in Client::ALL {
+            let number = client.index() as u8;
+            let (mac, addresses) = (Lan::client_mac(number), Lan::client_addresses(number));
+            let seed = script::SEED + u64::from(number);
+            let mut host = Host::new(client.name(), mac, &addresses, seed, now);
+            host.run(|sockets| program(client, sockets, now));
+            let host = self.world.add_host(host);
+            let port = self.world.port_of_host(host);
+            self.world.segment_mut().set_latency(port, script::CABLE);
+            self.sniffer.borrow_mut().introduce(port, Sender::Client(client));
+            let record = self.world.host(host).programs()[0].record().clone();
+            self.watched.push(Watched { client, host, answers: 0, connections_lost: 0 });
+            self.timeline.clients.push(ClientLane { client, record });
+        }
+    }
+
+    /// Lets time pass until `end`, instant by instant, and looks around at each.
+    fn advance(&mut self, end: Instant) -> io::Result<()> {
+        while let Some(at) = self.world.next_event().filter(|&at| at < end) {
+            self.pace.wait_until(at)?;
+            self.world.run_until(at);
+            self.look()?;
+        }
+        self.pace.wait_until(end)?;
+        self.world.run_until(end);
+        self.look()
+    }
+
+    fn look(&mut self) -> io::Result<()> {
+        self.look_at_nodes()?;
+        self.look_at_wire()?;
+        self.look_at_clients()
+    }
+
+    /// Mode changes with their causes, then those that nobody reported: a lease that ran out.
+    fn look_at_nodes(&mut self) -> io::Result<()> {
+        let events = self.world.events();
+        let reported: Vec<(NodeId, Change)> = events[self.events..]
+            .iter()
+            .filter_map(|event| match &event.kind {
+                WorldEventKind::Reported(reported) => Some((event.node, change(reported)?)),
+                WorldEventKind::Fault(_) => None,
+            })
+            .collect();
+        self.events = events.len();
+        let silent = self.note_views();
+        for (node, change) in &reported {
+            self.changed(*node, *change)?;
+        }
+        for (node, view) in silent {
+            let Condition::Running(to) = view.condition else { continue };
+            if !reported.iter().any(|(other, _)| *other == node) {
+                self.changed(node, Change { to, cause: None, term: None, detection: None })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn changed(&mut self, node: NodeId, change: Change) -> io::Result<()> {
+        let Change { to, cause, term, detection } = change;
+        for member in self.members.iter_mut().filter(|member| member.id == node) {
+            member.unannounced = true;
+        }
+        self.tell(What::Changed { node, to, cause, term, detection })
+    }
+
+    /// Writes down how every node is now; returns those that are different from before.
+    fn note_views(&mut self) -> Vec<(NodeId, NodeView)> {
+        let now = self.world.now();
+        let views: Vec<NodeView> = self.members.iter().map(|member| self.view(member)).collect();
+        let lanes = self.timeline.nodes.iter_mut().zip(views);
+        lanes.filter_map(|(lane, view)| lane.note(now, view).then_some((lane.id, view))).collect()
+    }
+
+    fn view(&self, member: &Member) -> NodeView {
+        let condition = match (self.world.state(member.index), self.world.mode(member.index)) {
+            (NodeState::Frozen, _) => Condition::Frozen,
+            (NodeState::Running, Some(mode)) => Condition::Running(mode),
+            (NodeState::Dead, _) | (NodeState::Running, None) => Condition::Dead,
+        };
+        NodeView { condition, cut: member.cut }
+    }
+
+    fn look_at_wire(&mut self) -> io::Result<()> {
+        let seen = self.sniffer.borrow_mut().drain();
+        for (index, frame) in seen.iter().enumerate() {
+            match (frame.kind, frame.sender) {
+                (Kind::Beat(beat), Sender::Node(_)) => self.heard(&beat, &seen, index)?,
+                (Kind::Question, Sender::Client(client)) => self.tell(What::Asked { client })?,
+                (Kind::Question, Sender::Node(node)) if first(&seen, index) => {
+                    self.tell(What::Probed { node })?;
+                }
+                (Kind::Answer, Sender::Node(node)) => self.answered(node)?,
+                (Kind::AnnouncementArp | Kind::AnnouncementNa, Sender::Node(node))
+                    if first(&seen, index) =>
+                {
+                    self.announced(node, &seen)?;
+                }
+                (Kind::Question, Sender::Node(_))
+                | (Kind::AnnouncementArp | Kind::AnnouncementNa, _)
+                | (Kind::Beat(_) | Kind::Answer, Sender::Client(_)) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Every beat if wanted; otherwise those that ask for something.
+    fn heard(&mut self, beat: &Beat, seen: &[Seen], index: usize) -> io::Result<()> {
+        let Beat { from, to, mode, term, sequence, .. } = *beat;
+        if self.beats {
+            self.tell(What::Beat { from, to, mode, term, sequence })?;
+        }
+        match beat.intent {
+            Intent::Resign(_) if first(seen, index) => {
+                let peers = seen.iter().filter(|frame| same(frame, &seen[index])).count() as u64;
+                let by_warden = sequence == u64::MAX;
+                self.tell(What::Resigned { node: from, peers, by_warden })
+            }
+            Intent::Offer(_) => self.tell(What::Offered { node: from, to }),
+            Intent::Resign(_) | Intent::Request | Intent::None => Ok(()),
+        }
+    }
+
+    fn answered(&mut self, node: NodeId) -> io::Result<()> {
+        let active = self.timeline.nodes.iter().find(|lane| lane.id == node);
+        if !active.is_some_and(|lane| lane.view().is_active()) {
+            self.sniffer.borrow_mut().count_wrong_answer();
+        }
+        self.tell(What::Answered { node })
+    }
+
+    /// Tells the first announcement of an activation; the repetitions are only counted.
+    fn announced(&mut self, node: NodeId, seen: &[Seen]) -> io::Result<()> {
+        let Some(member) = self.members.iter_mut().find(|member| member.id == node) else {
+            return Ok(());
+        };
+        if !std::mem::take(&mut member.unannounced) {
+            return Ok(());
+        }
+        let count = |kind: Kind| {
+            let frames = seen.iter().filter(|frame| frame.sender == Sender::Node(node));
+            frames.filter(|frame| frame.kind == kind).count() as u64
+        };
+        let (arp, na) = (count(Kind::AnnouncementArp), count(Kind::AnnouncementNa));
+        self.tell(What::Announced { node, arp, na })
+    }
+
+    fn look_at_clients(&mut self) -> io::Result<()> {
+        let mut news = Vec::new();
+        for watched in &mut self.watched {
+            let record = self.world.host(watched.host).programs()[0].record();
+            watched.read(record, &mut news);
+        }
+        news.into_iter().try_for_each(|what| self.tell(what))
+    }
+
+    fn tell(&mut self, what: What) -> io::Result<()> {
+        let nodes = self.timeline.nodes.iter().map(NodeLane::view).collect();
+        (self.tell)(&Entry { at: self.world.now(), nodes, what })
+    }
+}
+
+/// A change of mode as a node reports it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Change {
+    to: Mode,
+    cause: Option<Cause>,
+    term: Option<Term>,
+    detection: Option<Duration>,
+}
+
+/// The change of mode in an event, if it is one.
+fn change(event: &Event) -> Option<Change> {
+    let _ = event;
+    None
+}
+
+/// Whether no earlier frame at this instant is of the same kind and sender.
+fn first(seen: &[Seen], index: usize) -> bool {
+    !seen[..index].iter().any(|earlier| same(earlier, &seen[index]))
+}
+
+/// The same sender says the same thing; both forms of an announcement count as one.
+fn same(one: &Seen, other: &Seen) -> bool {
+    let announcement = |kind: Kind| matches!(kind, Kind::AnnouncementArp | Kind::AnnouncementNa);
+    let same_kind = match (one.kind, other.kind) {
+        (Kind::Beat(one), Kind::Beat(other)) => one.intent == other.intent,
+        (one, other) => one == other || (announcement(one) && announcement(other)),
+    };
+    one.sender == other.sender && same_kind
+}
+
+fn program(
+    client: Client,
+    sockets: &mut smoltcp::iface::SocketSet<'static>,
+    start: Instant,
+) -> Program {
+    let (v4, v6) = (IpAddress::Ipv4(Lan::SERVICE_V4), IpAddress::Ipv6(Lan::SERVICE_V6));
+    let every = client.every();
+    match client {
+        Client::Udp => Program::udp_echo(sockets, v4, ECHO_PORT, 40_000, every, start),
+        Client::Ping => Program::ping(sockets, v6, every, 1, start),
+        Client::Tcp => Program::tcp_echo(sockets, v4, ECHO_PORT, 50_000, every, start),
+    }
+}

@@ -1,0 +1,303 @@
+//! The timeline as a picture: one self-contained SVG, legible on light and on dark pages.
+//!
+//! Above, the whole play: a lane for each node, coloured by its mode, and one for each client.
+//! Below, the moments around each fault, all on one scale, with every single answer.
+
+mod canvas;
+mod style;
+
+use std::time::Duration;
+
+use locum_types::{Instant, Mode};
+
+use self::canvas::{Anchor, Canvas, Rect, Scale};
+use super::check::millis;
+use super::script::Client;
+use super::summary::Summary;
+use super::timeline::{ClientLane, Condition, NodeLane, NodeView, Scene, Silence, Timeline};
+
+const WIDTH: f64 = 1000.0;
+const HEIGHT: f64 = 530.0;
+const MARGIN: f64 = 28.0;
+
+/// The whole play: where its lanes begin, and how high they are.
+const LANES_LEFT: f64 = 92.0;
+const LANES_TOP: f64 = 108.0;
+const NODE_PITCH: f64 = 24.0;
+const NODE_BAR: f64 = 16.0;
+const CLIENT_PITCH: f64 = 23.0;
+const CLIENT_BAR: f64 = 6.0;
+
+/// The close-ups.
+const PANELS_TOP: f64 = 326.0;
+const PANEL_GAP: f64 = 18.0;
+const PANEL_LEFT: f64 = 36.0;
+const PANEL_NODE_PITCH: f64 = 13.0;
+const PANEL_NODE_BAR: f64 = 9.0;
+const PANEL_CLIENT_PITCH: f64 = 22.0;
+const TICK: f64 = 8.0;
+/// What a close-up shows before its fault.
+const BEFORE: Duration = Duration::from_millis(10);
+/// And after it, at least.
+const AFTER_MIN: Duration = Duration::from_millis(40);
+/// A silence is marked in the whole play when it is longer than this many requests.
+const SILENT_REQUESTS: u32 = 2;
+/// Nothing that is worth a label is narrower.
+const MARK_MIN: f64 = 2.0;
+
+/// Draws a play.
+pub(super) fn draw(timeline: &Timeline, summary: &Summary) -> String {
+    let mut canvas = Canvas::new(WIDTH, HEIGHT, style::STYLE, style::DEFINITIONS);
+    head(&mut canvas, summary);
+    whole(&mut canvas, timeline);
+    close_ups(&mut canvas, timeline);
+    canvas.finish()
+}
+
+fn head(canvas: &mut Canvas, summary: &Summary) {
+    canvas.text(MARGIN, 40.0, Anchor::Start, "title", "One address outlives its nodes");
+    let faults = summary.rows.iter().filter(|row| row.fault.is_some()).count();
+    let verdict = match summary.failed {
+        0 => format!("all {} checks held", summary.checks),
+        failed => format!("{failed} of {} checks failed", summary.checks),
+    };
+    let leaks = summary.leaks;
+    let subtitle = format!(
+        "locum demo: {faults} faults, {verdict}, {} of {} frames leaked",
+        leaks.leaked, leaks.checked
+    );
+    canvas.text(MARGIN, 61.0, Anchor::Start, "muted", &subtitle);
+    legend(canvas);
+}
+
+fn legend(canvas: &mut Canvas) {
+    let bars = ["active", "waiting", "joining", "fenced", "frozen", "dead"];
+    let mut x = WIDTH - MARGIN - 6.0 * 72.0;
+    for class in bars {
+        let swatch = Rect { x, y: 31.0, width: 14.0, height: 10.0 };
+        bar(canvas, swatch, class);
+        canvas.text(x + 19.0, 40.0, Anchor::Start, "small", class);
+        x += 72.0;
+    }
+    let mut x = WIDTH - MARGIN - 6.0 * 72.0;
+    let swatch = Rect { x, y: 52.0, width: 14.0, height: 10.0 };
+    canvas.rect(swatch, "active", None);
+    canvas.rect(swatch, "cut", None);
+    canvas.text(x + 19.0, 61.0, Anchor::Start, "small", "cut off");
+    x += 72.0;
+    canvas.rect(Rect { x, y: 54.0, width: 14.0, height: CLIENT_BAR }, "answered", None);
+    canvas.text(x + 19.0, 61.0, Anchor::Start, "small", "client answered");
+    x += 2.0 * 72.0;
+    canvas.rect(Rect { x, y: 54.0, width: 14.0, height: CLIENT_BAR }, "silence", None);
+    canvas.text(x + 19.0, 61.0, Anchor::Start, "small", "without an answer");
+}
+
+/// The upper half.
+fn whole(canvas: &mut Canvas, timeline: &Timeline) {
+    let end = timeline.end();
+    let scale = Scale::new(Instant::ZERO, end, LANES_LEFT, WIDTH - MARGIN);
+    let nodes_height = timeline.nodes.len() as f64 * NODE_PITCH;
+    let clients_top = LANES_TOP + nodes_height + 8.0;
+    let bottom = clients_top + timeline.clients.len() as f64 * CLIENT_PITCH;
+    seconds_axis(canvas, scale, end, bottom);
+    for (index, lane) in timeline.nodes.iter().enumerate() {
+        let y = LANES_TOP + index as f64 * NODE_PITCH;
+        let label = format!("node {}", lane.id);
+        canvas.text(LANES_LEFT - 12.0, y + 12.5, Anchor::End, "label", &label);
+        node_lane(canvas, scale, lane, y, NODE_BAR);
+    }
+    for (index, lane) in timeline.clients.iter().enumerate() {
+        let y = clients_top + index as f64 * CLIENT_PITCH;
+        canvas.text(LANES_LEFT - 12.0, y + 19.0, Anchor::End, "label", lane.client.name());
+        client_lane(canvas, scale, lane, timeline, y);
+    }
+    for deed in timeline.scenes.iter().flat_map(|scene| &scene.deeds) {
+        let x = scale.x(deed.at);
+        canvas.line((x, LANES_TOP - 20.0), (x, bottom), "fault");
+        canvas.text(x + 4.0, LANES_TOP - 11.0, Anchor::Start, "caption", deed.action.name());
+    }
+}
+
+fn seconds_axis(canvas: &mut Canvas, scale: Scale, end: Instant, bottom: f64) {
+    for second in 0..=end.as_millis() / 1_000 {
+        let x = scale.x(Instant::from_millis(second * 1_000));
+        canvas.line((x, LANES_TOP), (x, bottom), "grid");
+        canvas.text(x, bottom + 16.0, Anchor::Middle, "tick", &format!("{second} s"));
+    }
+}
+
+fn node_lane(canvas: &mut Canvas, scale: Scale, lane: &NodeLane, y: f64, height: f64) {
+    for span in lane.spans(scale.until()) {
+        let Some((x, width)) = scale.extent(span.from, span.until) else { continue };
+        let rect = Rect { x, y, width, height };
+        bar(canvas, rect, class(span.view));
+        if span.view.cut && span.view.condition != Condition::Dead {
+            canvas.rect(rect, "cut", None);
+        }
+    }
+}
+
+/// A stretch of a node's lane. A dead node leaves a trace, no bar.
+fn bar(canvas: &mut Canvas, rect: Rect, class: &'static str) {
+    if class == "dead" {
+        let middle = rect.y + rect.height / 2.0;
+        canvas.line((rect.x, middle), (rect.x + rect.width, middle), "dead");
+    } else {
+        canvas.rect(rect, class, None);
+    }
+}
+
+const fn class(view: NodeView) -> &'static str {
+    match view.condition {
+        Condition::Dead => "dead",
+        Condition::Frozen => "frozen",
+        Condition::Running(Mode::Active) => "active",
+        Condition::Running(Mode::Waiting) => "waiting",
+        Condition::Running(Mode::Joining) => "joining",
+        Condition::Running(Mode::Fenced) => "fenced",
+    }
+}
+
+fn client_lane(canvas: &mut Canvas, scale: Scale, lane: &ClientLane, all: &Timeline, y: f64) {
+    let answers = lane.record.answers();
+    let (Some(&first), Some(&last)) = (answers.first(), answers.last()) else { return };
+    let y = y + CLIENT_PITCH - CLIENT_BAR - 5.0;
+    if let Some((x, width)) = scale.extent(first, last) {
+        canvas.rect(Rect { x, y, width, height: CLIENT_BAR }, "answered", None);
+    }
+    for scene in &all.scenes {
+        let silence = lane.silence(scene);
+        if let Some(silence) =
+            silence.filter(|it| it.length > lane.client.every() * SILENT_REQUESTS)
+        {
+            mark_silence(canvas, scale, silence, scene, (y, CLIENT_BAR));
+        }
+    }
+}
+
+/// A silence as a red bar with its length above it, beside the line of the fault.
+fn mark_silence(
+    canvas: &mut Canvas,
+    scale: Scale,
+    silence: Silence,
+    scene: &Scene,
+    (y, height): (f64, f64),
+) {
+    let Some((x, width)) = scale.extent(silence.from, silence.from + silence.length) else {
+        return;
+    };
+    let width = width.max(MARK_MIN);
+    canvas.rect(Rect { x, y, width, height }, "silence", None);
+    let beside = scene.fault().map_or(x, |fault| scale.x(fault.at).max(x)) + 4.0;
+    canvas.text(beside, y - 2.5, Anchor::Start, "figure", &figure(silence.length));
+}
+
+/// Three digits at most: `2.1 ms`, `37 ms`, `1003 ms`.
+fn figure(length: Duration) -> String {
+    if length < Duration::from_millis(10) {
+        millis(length)
+    } else {
+        format!("{:.0} ms", length.as_secs_f64() * 1e3)
+    }
+}
+
+/// The lower half: one panel per fault, all with the same scale.
+fn close_ups(canvas: &mut Canvas, timeline: &Timeline) {
+    let faults: Vec<&Scene> =
+        timeline.scenes.iter().filter(|scene| scene.fault().is_some()).collect();
+    if faults.is_empty() {
+        return;
+    }
+    let after = window(timeline, &faults);
+    let title = "The same faults, close up: milliseconds from the fault, one tick per answer";
+    canvas.text(MARGIN, PANELS_TOP - 16.0, Anchor::Start, "section", title);
+    let count = faults.len() as f64;
+    let width = (WIDTH - 2.0 * MARGIN - (count - 1.0) * PANEL_GAP) / count;
+    for (index, scene) in faults.into_iter().enumerate() {
+        let left = MARGIN + index as f64 * (width + PANEL_GAP);
+        panel(canvas, timeline, scene, (left, width), after);
+    }
+}
+
+/// How much to show after each fault: the longest silence of a client that keeps no connection.
+fn window(timeline: &Timeline, faults: &[&Scene]) -> Duration {
+    let silences = faults.iter().flat_map(|scene| {
+        let clients = [Client::Udp, Client::Ping].into_iter();
+        clients.filter_map(|client| timeline.client(client)?.silence(scene))
+    });
+    let longest = silences.map(|silence| silence.length).max().unwrap_or_default();
+    let step = Duration::from_millis(10);
+    let steps = (longest + step).as_millis().div_ceil(step.as_millis());
+    (step * steps as u32).max(AFTER_MIN)
+}
+
+fn panel(
+    canvas: &mut Canvas,
+    timeline: &Timeline,
+    scene: &Scene,
+    (left, width): (f64, f64),
+    after: Duration,
+) {
+    let Some(fault) = scene.fault() else { return };
+    let rows = timeline.nodes.len() as f64 * PANEL_NODE_PITCH;
+    let nodes_top = PANELS_TOP + 46.0;
+    let clients_top = nodes_top + rows + 6.0;
+    let bottom = clients_top + timeline.clients.len() as f64 * PANEL_CLIENT_PITCH;
+    let frame = Rect { x: left, y: PANELS_TOP, width, height: bottom - PANELS_TOP + 24.0 };
+    canvas.rect(frame, "panel", Some(6.0));
+    canvas.text(left + 10.0, PANELS_TOP + 19.0, Anchor::Start, "label", fault.action.name());
+    let outcome = match (scene.victim(), timeline.successor(scene)) {
+        (Some(victim), Some((node, after))) => {
+            format!("node {victim} to node {node} in {}", millis(after))
+        }
+        (_, None) | (None, _) => "nobody takes over".to_owned(),
+    };
+    canvas.text(left + 10.0, PANELS_TOP + 35.0, Anchor::Start, "small", &outcome);
+    let window = (fault.at.saturating_sub(BEFORE), fault.at + after);
+    let scale = Scale::new(window.0, window.1, left + PANEL_LEFT + 10.0, left + width - 10.0);
+    millis_axis(canvas, scale, fault.at, after, (nodes_top, bottom));
+    for (index, lane) in timeline.nodes.iter().enumerate() {
+        let y = nodes_top + index as f64 * PANEL_NODE_PITCH;
+        let label = lane.id.to_string();
+        canvas.text(scale.left() - 7.0, y + 8.5, Anchor::End, "tick", &label);
+        node_lane(canvas, scale, lane, y, PANEL_NODE_BAR);
+    }
+    for (index, lane) in timeline.clients.iter().enumerate() {
+        let y = clients_top + index as f64 * PANEL_CLIENT_PITCH;
+        canvas.text(scale.left() - 7.0, y + 19.5, Anchor::End, "tick", lane.client.name());
+        answers(canvas, scale, lane, scene, y);
+    }
+    let x = scale.x(fault.at);
+    canvas.line((x, nodes_top - 4.0), (x, bottom), "fault");
+}
+
+fn millis_axis(
+    canvas: &mut Canvas,
+    scale: Scale,
+    fault: Instant,
+    after: Duration,
+    (top, bottom): (f64, f64),
+) {
+    for tick in (0..=after.as_millis() as u64).step_by(10) {
+        let x = scale.x(fault + Duration::from_millis(tick));
+        canvas.line((x, top), (x, bottom), "grid");
+        if tick.is_multiple_of(20) {
+            canvas.text(x, bottom + 15.0, Anchor::Middle, "tick", &tick.to_string());
+        }
+    }
+}
+
+/// Every answer as a tick, and the longest silence in red, if it is one.
+fn answers(canvas: &mut Canvas, scale: Scale, lane: &ClientLane, scene: &Scene, y: f64) {
+    let top = y + PANEL_CLIENT_PITCH - TICK - 2.0;
+    let every = lane.client.every();
+    if let Some(silence) = lane.silence(scene).filter(|silence| silence.length > every + every / 2)
+    {
+        mark_silence(canvas, scale, silence, scene, (top + 1.0, TICK - 2.0));
+    }
+    let shown = lane.record.answers().iter().filter(|&&at| scale.shows(at));
+    canvas.ticks(shown.map(|&at| scale.x(at)), top, TICK, "answer");
+}
+
+#[cfg(test)]
+mod tests;
