@@ -15,6 +15,8 @@ pub mod control;
 pub mod daemon;
 pub mod demo;
 pub mod exit;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hooks;
 pub mod logging;
 pub mod output;

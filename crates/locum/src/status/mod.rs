@@ -200,3 +200,30 @@ pub struct Realtime {
     /// Why not, if something was refused.
     pub refused: Option<String>,
 }
+
+/// A status with something in every field.
+#[cfg(test)]
+pub(crate) fn sample() -> NodeStatus {
+    serde_json::from_str(include_str!("sample.json")).expect("the sample is of the schema")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn names_and_shapes_of_the_schema_do_not_change() {
+        let written: Value = serde_json::from_str(include_str!("sample.json")).unwrap();
+        assert_eq!(serde_json::to_value(sample()).unwrap(), written);
+    }
+
+    #[test]
+    fn a_status_of_a_later_release_can_be_read() {
+        let mut status = serde_json::to_value(sample()).unwrap();
+        status["news"] = Value::from(1);
+        status["peers"][0]["news"] = Value::from(2);
+        assert_eq!(serde_json::from_value::<NodeStatus>(status).unwrap(), sample());
+    }
+}

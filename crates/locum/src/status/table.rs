@@ -41,8 +41,8 @@ pub fn render(status: &NodeStatus, colour: bool) -> String {
 /// What the node is doing and since when: what most readers came for.
 fn headline(status: &NodeStatus, colour: bool) -> String {
     let mode = mode_cell(status.mode, status.mode.name().to_uppercase()).paint(colour);
-    let since = age(status.since.ms);
-    let mut line = format!("{} is {mode} since {since}: {}\n", status.name, status.since.cause);
+    let (name, since) = (&status.name, age(status.since.ms));
+    let mut line = format!("{name} has been {mode} for {since}: {}\n", status.since.cause);
     if status.mode == Mode::Active && !status.peers.iter().any(|peer| peer.alive) {
         let warning =
             Cell::new("no other node is alive: nobody would take over").colour(Colour::Red);
@@ -124,7 +124,7 @@ fn peers(peers: &[PeerStatus]) -> Grid {
             known(peer.term, |term| term.to_string()),
             known(peer.priority, |priority| priority.to_string()),
             peer.health.map_or(Cell::new(UNKNOWN), health_cell),
-            known(peer.last_heard_ms, |ms| format!("{ms:.1} ms ago")),
+            known(peer.last_heard_ms, |ms| format!("{} ago", fine_age(ms))),
             known(peer.rtt_us, |us| format!("{us} µs")),
             known(peer.loss, |loss| format!("{:.1} %", loss * 100.0)),
         ]);
@@ -221,6 +221,11 @@ fn age(ms: u64) -> String {
     let text = humantime::format_duration(Duration::from_secs(ms / 1_000)).to_string();
     let units: Vec<&str> = text.split(' ').take(2).collect();
     units.join(" ")
+}
+
+/// As [`age`], but with the tenths of a millisecond that matter between beats.
+fn fine_age(ms: f64) -> String {
+    if ms < 1_000.0 { format!("{ms:.1} ms") } else { age(ms as u64) }
 }
 
 #[cfg(test)]
