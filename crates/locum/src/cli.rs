@@ -16,7 +16,8 @@ use clap_complete::Shell;
         others wait in silence. When the active node dies, a waiting one takes over within \
         milliseconds.",
     after_help = "Try `locum demo` first: it needs no root and no network.",
-    disable_help_subcommand = true
+    disable_help_subcommand = true,
+    max_term_width = 100
 )]
 pub struct Cli {
     /// What to do.

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use locum_link::{Clock, Poller};
-use locum_types::{GroupId, NodeId};
+use locum_types::{GroupId, Instant, NodeId};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::change::ModeChange;
@@ -39,12 +39,15 @@ pub struct HookCounters {
     pub dropped: u64,
 }
 
+/// What both ends of the queue know.
 #[derive(Debug, Default)]
-struct SharedCounters {
+struct Shared {
     succeeded: AtomicU64,
     failed: AtomicU64,
     timed_out: AtomicU64,
     dropped: AtomicU64,
+    /// When the last hook has to be done, in nanoseconds of the clock; at first never.
+    end_by: AtomicU64,
 }
 
 /// Which node the changes are about: `GROUP` and `NODE` in the environment of the hook.
@@ -56,12 +59,14 @@ pub struct Subject {
     pub node: NodeId,
 }
 
-/// Runs the hook. Dropping it waits for the changes reported so far, each within its time limit.
+/// Runs the hook. Dropping it waits for the changes reported so far, all of them together within the
+/// time limit of one; what does not run in time is dropped and counted.
 #[derive(Debug)]
 pub struct Hooks {
     queue: Option<Sender<ModeChange>>,
     thread: Option<JoinHandle<()>>,
-    counters: Arc<SharedCounters>,
+    timeout: Duration,
+    shared: Arc<Shared>,
 }
 
 impl Hooks {
@@ -78,17 +83,17 @@ impl Hooks {
         subject: Subject,
         timeout: Duration,
     ) -> io::Result<Hooks> {
-        let counters = Arc::new(SharedCounters::default());
+        let shared = Arc::new(Shared { end_by: AtomicU64::new(u64::MAX), ..Shared::default() });
         let Some(program) = program else {
-            return Ok(Hooks { queue: None, thread: None, counters });
+            return Ok(Hooks { queue: None, thread: None, timeout, shared });
         };
         let (queue, changes) = bounded(QUEUE_LEN);
         let runner =
-            Runner { program: program.to_owned(), subject, timeout, counters: counters.clone() };
+            Runner { program: program.to_owned(), subject, timeout, shared: Arc::clone(&shared) };
         let thread = thread::Builder::new()
             .name("hooks".to_owned())
             .spawn(move || runner.run_all(&changes))?;
-        Ok(Hooks { queue: Some(queue), thread: Some(thread), counters })
+        Ok(Hooks { queue: Some(queue), thread: Some(thread), timeout, shared })
     }
 
     /// Reports a change; never waits.
@@ -99,7 +104,7 @@ impl Hooks {
         match queue.try_send(change) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
@@ -108,16 +113,18 @@ impl Hooks {
     pub fn counters(&self) -> HookCounters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         HookCounters {
-            succeeded: read(&self.counters.succeeded),
-            failed: read(&self.counters.failed),
-            timed_out: read(&self.counters.timed_out),
-            dropped: read(&self.counters.dropped),
+            succeeded: read(&self.shared.succeeded),
+            failed: read(&self.shared.failed),
+            timed_out: read(&self.shared.timed_out),
+            dropped: read(&self.shared.dropped),
         }
     }
 }
 
 impl Drop for Hooks {
     fn drop(&mut self) {
+        let end_by = Clock.now() + self.timeout;
+        self.shared.end_by.store(end_by.as_nanos(), Ordering::Relaxed);
         drop(self.queue.take());
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
@@ -132,7 +139,7 @@ struct Runner {
     program: PathBuf,
     subject: Subject,
     timeout: Duration,
-    counters: Arc<SharedCounters>,
+    shared: Arc<Shared>,
 }
 
 /// How a run ended.
@@ -144,24 +151,37 @@ enum Outcome {
 impl Runner {
     fn run_all(&self, changes: &Receiver<ModeChange>) {
         for change in changes {
-            let program = self.program.display();
-            let counter = match self.run(&change) {
-                Ok(Outcome::Ended(status)) if status.success() => &self.counters.succeeded,
-                Ok(Outcome::Ended(status)) => {
-                    log::warn!("hook {program} for `{change}`: {status}");
-                    &self.counters.failed
-                }
-                Ok(Outcome::TimedOut) => {
-                    log::warn!("hook {program} for `{change}`: killed after {:?}", self.timeout);
-                    &self.counters.timed_out
-                }
-                Err(error) => {
-                    log::warn!("hook {program} for `{change}` cannot be run: {error}");
-                    &self.counters.failed
-                }
+            let counter = if Clock.now() < self.end_by() {
+                self.judge(&change, self.run(&change))
+            } else {
+                &self.shared.dropped
             };
             counter.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Which counter a run belongs to; a run that went wrong is logged.
+    fn judge(&self, change: &ModeChange, outcome: io::Result<Outcome>) -> &AtomicU64 {
+        let program = self.program.display();
+        match outcome {
+            Ok(Outcome::Ended(status)) if status.success() => &self.shared.succeeded,
+            Ok(Outcome::Ended(status)) => {
+                log::warn!("hook {program} for `{change}`: {status}");
+                &self.shared.failed
+            }
+            Ok(Outcome::TimedOut) => {
+                log::warn!("hook {program} for `{change}`: it did not end in time, and was killed");
+                &self.shared.timed_out
+            }
+            Err(error) => {
+                log::warn!("hook {program} for `{change}` cannot be run: {error}");
+                &self.shared.failed
+            }
+        }
+    }
+
+    fn end_by(&self) -> Instant {
+        Instant::from_nanos(self.shared.end_by.load(Ordering::Relaxed))
     }
 
     fn run(&self, change: &ModeChange) -> io::Result<Outcome> {
@@ -191,7 +211,7 @@ impl Runner {
     /// Waits for the end of `child`; false: it did not come in time.
     fn wait(&self, child: &Child) -> io::Result<bool> {
         let end = pidfd_open(Pid::from_child(child), PidfdFlags::empty())?;
-        let deadline = Clock.now() + self.timeout;
+        let deadline = self.end_by().min(Clock.now() + self.timeout);
         loop {
             if Poller.wait(&[end.as_fd()], Some(deadline))?.readable(0) {
                 return Ok(true);

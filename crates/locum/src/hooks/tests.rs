@@ -54,9 +54,9 @@ fn change(term: u64) -> ModeChange {
 
 /// Ends the hooks, waiting for all that was reported, and says what became of it.
 fn finish(hooks: Hooks) -> HookCounters {
-    let counters = hooks.counters.clone();
+    let (shared, timeout) = (Arc::clone(&hooks.shared), hooks.timeout);
     drop(hooks);
-    Hooks { queue: None, thread: None, counters }.counters()
+    Hooks { queue: None, thread: None, timeout, shared }.counters()
 }
 
 #[test]
@@ -96,6 +96,17 @@ fn a_hook_that_hangs_is_killed_with_its_children() {
     let mut rest = Vec::new();
     File::open(alive).unwrap().read_to_end(&mut rest).unwrap();
     assert_eq!(finish(hooks), HookCounters { timed_out: 1, ..HookCounters::default() });
+}
+
+#[test]
+fn the_end_does_not_wait_for_one_hanging_hook_after_the_other() {
+    let hook = Hook::new("hang");
+    hook.fifo("alive");
+    let hooks = hook.start(Duration::from_millis(100));
+    (1..=60).for_each(|term| hooks.notify(change(term)));
+    let counters = finish(hooks);
+    assert_eq!(counters.timed_out + counters.dropped, 60);
+    assert!(counters.dropped > 0, "{counters:?}");
 }
 
 #[test]
