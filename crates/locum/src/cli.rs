@@ -31,8 +31,8 @@ pub enum Command {
     /// Run a node
     ///
     /// Runs a node until SIGTERM or SIGINT; an active node hands over first. SIGHUP reads the file
-    /// again: priority, peers, times of the heartbeat, pre-emption, the hook and the log level change
-    /// at once, everything else waits for a restart.
+    /// again: priority, peers, times of the heartbeat, pre-emption, the hook and the log level
+    /// change at once, everything else waits for a restart.
     Run(ConfigFile),
     /// Check a configuration and print it with all defaults
     ///
@@ -42,8 +42,8 @@ pub enum Command {
     Check(ConfigFile),
     /// Make a group key
     ///
-    /// Writes 32 random bytes as text into a new file that only its owner can read. Copy it to every
-    /// node of the group, and to nobody else. An existing file is left alone.
+    /// Writes 32 random bytes as text into a new file that only its owner can read. Copy it to
+    /// every node of the group, and to nobody else. An existing file is left alone.
     Keygen {
         /// The file to make.
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]

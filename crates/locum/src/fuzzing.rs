@@ -7,8 +7,8 @@ use crate::config::{Config, Nowhere};
 /// Reads `input` as a configuration file; what it refers to outside is taken as it should be.
 ///
 /// # Panics
-/// When a configuration that was accepted is not the same after printing and reading it again. That is a
-/// defect, as is any other panic.
+/// When a configuration that was accepted is not the same after printing and reading it again.
+/// That is a defect, as is any other panic.
 pub fn config(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     match parse(&text) {

@@ -59,8 +59,8 @@ pub struct Subject {
     pub node: NodeId,
 }
 
-/// Runs the hook. Dropping it waits for the changes reported so far, all of them together within the
-/// time limit of one; what does not run in time is dropped and counted.
+/// Runs the hook. Dropping it waits for the changes reported so far, all of them together within
+/// the time limit of one; what does not run in time is dropped and counted.
 #[derive(Debug)]
 pub struct Hooks {
     queue: Option<Sender<ModeChange>>,

@@ -1,4 +1,5 @@
-//! The `locum` binary as a library: command line, configuration, control socket, status, hooks, logs.
+//! The `locum` binary as a library: command line, configuration, control socket, status, hooks,
+//! logs.
 //!
 //! What belongs here: everything between the operator and a node. What does not: rules about modes
 //! or frames (`locum-monitor`, `locum-gate`), the node as a whole (`locum-appliance`), devices

@@ -1,7 +1,7 @@
 //! Logs: to stderr, one line per event, `RUST_LOG` before the configuration file.
 //!
-//! Under systemd (stderr is the journal) a line starts with the priority in angle brackets instead of
-//! a time, as `sd-daemon(3)` asks for, because the journal keeps its own time.
+//! Under systemd (stderr is the journal) a line starts with the priority in angle brackets
+//! instead of a time, as `sd-daemon(3)` asks for, because the journal keeps its own time.
 
 use std::env;
 use std::io::Write;

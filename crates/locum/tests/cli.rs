@@ -1,4 +1,5 @@
-//! The binary as its users meet it: exit codes, files, pipes, and a node on the other end of a socket.
+//! The binary as its users meet it: exit codes, files, pipes, and a node on the other end of a
+//! socket.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 

@@ -1,5 +1,6 @@
 //! Configuration files, and what `locum check` says about each: `tests/config/NAME.toml` against
-//! `NAME.expected`. What a file named `good-…` prints must be a configuration again, the same one.
+//! `NAME.expected`. What a file named `good-…` prints must be a configuration again, the same
+//! one.
 //!
 //! `LOCUM_BLESS=1 cargo test -p locum --test config` writes the expectations anew: read the diff.
 

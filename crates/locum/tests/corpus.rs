@@ -1,4 +1,5 @@
-//! Replays the corpus of the fuzz target `config`, and the golden configurations through the same checks.
+//! Replays the corpus of the fuzz target `config`, and the golden configurations through the same
+//! checks.
 
 use std::fs;
 use std::path::Path;

@@ -1,8 +1,9 @@
 //! The configuration of a node: from a TOML file to values that cannot be wrong.
 //!
-//! [`Config::load`] reads a file, checks everything that can be known without starting the node, and
-//! reports *all* that is wrong at once. [`Config`] is what the rest of the program sees: every value
-//! resolved, every default filled in, every path absolute or relative to the working directory.
+//! [`Config::load`] reads a file, checks everything that can be known without starting the node,
+//! and reports *all* that is wrong at once. [`Config`] is what the rest of the program sees:
+//! every value resolved, every default filled in, every path absolute or relative to the working
+//! directory.
 
 mod check;
 mod outside;

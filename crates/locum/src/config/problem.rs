@@ -1,5 +1,5 @@
-//! What is wrong with a configuration file, the way a compiler says it: all of it at once, each with
-//! the line, a caret under the spot, and the fix.
+//! What is wrong with a configuration file, the way a compiler says it: all of it at once, each
+//! with the line, a caret under the spot, and the fix.
 
 use std::fmt;
 use std::ops::Range;

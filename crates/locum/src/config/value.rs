@@ -1,5 +1,5 @@
-//! Single values: from what TOML has to what the rest of the program wants, with words for everything
-//! that can be wrong.
+//! Single values: from what TOML has to what the rest of the program wants, with words for
+//! everything that can be wrong.
 
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv4Addr};

@@ -18,7 +18,10 @@ const REPLY_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody answers.
-    #[error("no node answers on {}: {source}; is it running, and is this its `control.socket`?", path.display())]
+    #[error(
+        "no node answers on {}: {source}; is it running, and is this its `control.socket`?",
+        path.display()
+    )]
     Unreachable {
         /// The socket.
         path: PathBuf,
@@ -26,7 +29,10 @@ pub enum ClientError {
         source: io::Error,
     },
     /// The socket belongs to somebody else.
-    #[error("no permission to talk to {}: run as root, or as a member of the socket's group", path.display())]
+    #[error(
+        "no permission to talk to {}: run as root, or as a member of the socket's group",
+        path.display()
+    )]
     Denied {
         /// The socket.
         path: PathBuf,
@@ -112,8 +118,8 @@ impl Client {
     fn exchange(&mut self, request: Request) -> io::Result<Vec<u8>> {
         let mut line = serde_json::to_vec(&request)?;
         line.push(b'\n');
-        // A node that has all its clients says so and hangs up before it reads: the refusal is worth
-        // more than the broken pipe.
+        // A node that has all its clients says so and hangs up before it reads: the refusal is
+        // worth more than the broken pipe.
         let sent = self.stream.get_mut().write_all(&line);
         let mut reply = Vec::new();
         let limit = REPLY_LEN_MAX as u64;

@@ -35,7 +35,10 @@ pub enum BindError {
         path: PathBuf,
     },
     /// Something else has the name.
-    #[error("{} exists and is not a socket: remove it, or correct `control.socket`", path.display())]
+    #[error(
+        "{} exists and is not a socket: remove it, or correct `control.socket`",
+        path.display()
+    )]
     NotASocket {
         /// What was found.
         path: PathBuf,
