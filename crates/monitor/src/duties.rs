@@ -1,0 +1,151 @@
+//! What a node does without being asked: beats, grants, announcements, and the will it leaves.
+
+use std::time::Duration;
+
+use locum_types::{BootNonce, Grant, Instant, Mode, NodeId, ResignReason};
+use locum_wire::{Beat, Intent, TimestampEcho};
+
+use crate::peer::{Peer, timestamp_of};
+use crate::{Deadline, Event, Monitor, Output};
+
+/// Beats leave up to a quarter of the interval early (RFC 5880 §6.8.7), so that nodes do not fall into step.
+const JITTER_SHARE: u32 = 4;
+/// A sign of a rival starts the announcements anew at most this often.
+const ANNOUNCE_EVERY: Duration = Duration::from_millis(100);
+
+impl Monitor {
+    /// Sends a beat to every peer. An active node's lease is renewed with it, counted from before
+    /// the beat leaves: whoever hears it waits at least as long.
+    pub(crate) fn beat_all(&mut self, now: Instant, intent: Intent) {
+        if self.mode == Mode::Active {
+            self.grant(now);
+        }
+        for index in 0..self.config.peers.len() {
+            self.beat(now, self.config.peers[index], intent);
+        }
+        let early = self.rng.u32(..self.interval_us() / JITTER_SHARE + 1);
+        self.beat_at =
+            now + self.config.interval.saturating_sub(Duration::from_micros(early.into()));
+    }
+
+    /// Sends one beat to one peer.
+    pub(crate) fn beat(&mut self, now: Instant, to: NodeId, intent: Intent) {
+        let dead_after = self.config.dead_after;
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        let (sequence, echo) = (peer.next_sequence(), peer.echo(now, dead_after));
+        self.send(now, to, Said { intent, sequence, echo });
+    }
+
+    /// Answers an introduction out of turn, but not so often that two nodes ping-pong.
+    pub(crate) fn answer_introduction(&mut self, now: Instant, to: NodeId) {
+        let pause = self.config.interval / JITTER_SHARE;
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        if now < peer.sent_at + pause {
+            return;
+        }
+        let (sequence, echo) = (peer.next_sequence(), peer.introduction_echo());
+        self.send(now, to, Said { intent: Intent::None, sequence, echo });
+    }
+
+    fn send(&mut self, now: Instant, to: NodeId, said: Said) {
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        peer.sent_at = now;
+        let Some(peer) = self.peers.get(&to) else { return };
+        let beat = self.compose(now, peer, said);
+        self.counters.beats_sent += 1;
+        self.push(Output::Beat(beat));
+    }
+
+    fn compose(&self, now: Instant, peer: &Peer, said: Said) -> Beat {
+        let heard_at = peer.detector.heard_at().filter(|_| peer.boot().is_some());
+        let age_us = |at: Instant| u32::try_from((now - at).as_micros()).unwrap_or(u32::MAX - 1);
+        let echoed = peer.latest.zip(heard_at);
+        Beat {
+            group: self.config.group,
+            from: self.config.node,
+            to: peer.id,
+            boot: self.boot,
+            echo: said.echo,
+            sequence: said.sequence,
+            term: self.term,
+            mode: self.mode,
+            health: self.health,
+            priority: self.config.priority,
+            position: self.position,
+            interval: self.config.interval,
+            dead_after: self.config.dead_after,
+            heard: peer.recent(),
+            heard_age_us: heard_at.map(age_us),
+            timestamp: timestamp_of(now),
+            timestamp_echo: echoed
+                .map(|(beat, at)| TimestampEcho { timestamp: beat.timestamp, held_us: age_us(at) }),
+            intent: said.intent,
+        }
+    }
+
+    /// The beats that resign for this node if it dies without a word: one per peer that hears it,
+    /// empty unless it is active.
+    pub fn will(&self) -> Vec<Beat> {
+        if self.mode != Mode::Active {
+            return Vec::new();
+        }
+        let intent = Intent::Resign(ResignReason::Crash);
+        let said = |echo| Said { intent, sequence: u64::MAX, echo: Some(echo) };
+        let peers = self.peers.values().filter_map(|peer| Some((peer, peer.boot()?)));
+        peers.map(|(peer, boot)| self.compose(self.since, peer, said(boot))).collect()
+    }
+
+    /// Publishes the mode, with a lease of one detection time from now.
+    pub(crate) fn grant(&mut self, now: Instant) {
+        self.lease = now + self.config.dead_after;
+        let grant = Grant { mode: self.mode, term: self.term, lease: self.lease };
+        self.push(Output::Grant(grant));
+    }
+
+    /// Starts the announcement burst.
+    pub(crate) fn announce(&mut self, now: Instant) {
+        self.announced_at = Some(now);
+        self.counters.announcements += 1;
+        self.push(Output::Announce);
+    }
+
+    /// Starts it again after a sign of a rival: an address must not stick to the loser.
+    pub(crate) fn announce_again(&mut self, now: Instant) {
+        let recently = self.announced_at.is_some_and(|at| now < at + ANNOUNCE_EVERY);
+        if self.mode == Mode::Active && !recently {
+            self.announce(now);
+        }
+    }
+
+    /// Tells people about peers that fell silent.
+    pub(crate) fn report_silence(&mut self, now: Instant) {
+        let dead_after = self.config.dead_after;
+        let silent = |peer: &&mut Peer| peer.reported_up && !peer.is_alive(now, dead_after);
+        let mut down = Vec::new();
+        for peer in self.peers.values_mut().filter(silent) {
+            peer.reported_up = false;
+            down.push(peer.id);
+        }
+        for peer in down {
+            self.tell(Event::PeerDown { peer });
+        }
+    }
+
+    /// When the next peer's detection time ends.
+    pub(crate) fn silence_deadline(&self) -> Option<(Instant, Deadline)> {
+        let up = self.peers.values().filter(|peer| peer.reported_up);
+        let ends = up.map(|peer| peer.detector.base() + peer.timeout(self.config.dead_after));
+        ends.min().map(|at| (at, Deadline::PeerSilence))
+    }
+
+    fn interval_us(&self) -> u32 {
+        u32::try_from(self.config.interval.as_micros()).unwrap_or(u32::MAX - 1)
+    }
+}
+
+/// What differs from beat to beat, beside the node's state.
+struct Said {
+    intent: Intent,
+    sequence: u64,
+    echo: Option<BootNonce>,
+}

@@ -1,0 +1,116 @@
+//! What a monitor says about itself, for `locum status`.
+
+use std::time::Duration;
+
+use locum_types::{Cause, Health, Instant, Mode, NodeId, Priority, Term};
+
+/// The state of a monitor at one moment.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Status {
+    /// The mode.
+    pub mode: Mode,
+    /// The term.
+    pub term: Term,
+    /// Since when it is in this mode.
+    pub since: Instant,
+    /// Why; `None`: since its start.
+    pub cause: Option<Cause>,
+    /// Whether it waits for a successor's first beat.
+    pub handing_over: bool,
+    /// Whether the active node answers probes only.
+    pub degraded: bool,
+    /// The peers, by id.
+    pub peers: Vec<PeerStatus>,
+    /// The latest activations of this node, oldest first.
+    pub takeovers: Vec<Takeover>,
+    /// Counts since the start.
+    pub counters: Counters,
+}
+
+/// One peer.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct PeerStatus {
+    /// Its id.
+    pub id: NodeId,
+    /// Whether it was heard within its detection time.
+    pub alive: bool,
+    /// Its mode, by its latest beat.
+    pub mode: Option<Mode>,
+    /// Its term, by its latest beat.
+    pub term: Option<Term>,
+    /// Its priority, by its latest beat.
+    pub priority: Option<Priority>,
+    /// Its health, by its latest beat.
+    pub health: Option<Health>,
+    /// How long ago it was heard.
+    pub last_heard_age: Option<Duration>,
+    /// Smoothed round-trip time.
+    pub rtt: Option<Duration>,
+    /// Share of its latest beats that were lost, 0 to 1.
+    pub loss_in: f64,
+    /// Share of our latest beats that it did not hear, by its account.
+    pub loss_out: Option<f64>,
+}
+
+/// One activation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Takeover {
+    /// When.
+    pub at: Instant,
+    /// Why.
+    pub cause: Cause,
+    /// The term that began.
+    pub term: Term,
+    /// The time since the predecessor's last beat, if there was one.
+    pub detection: Option<Duration>,
+}
+
+/// Beats without effect, per reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct RefusedBeats {
+    /// Introductions: they do not echo our boot nonce.
+    pub not_echoed: u64,
+    /// Seen before, or too old to tell.
+    pub replayed: u64,
+    /// Of a life of the peer that is over.
+    pub old_boot: u64,
+    /// From a node that is not configured.
+    pub unknown_peer: u64,
+    /// Our own, come back.
+    pub reflected: u64,
+}
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counters {
+    /// Beats sent.
+    pub beats_sent: u64,
+    /// Beats that were news.
+    pub beats_accepted: u64,
+    /// Beats that proved life but were overtaken.
+    pub beats_late: u64,
+    /// Beats without effect.
+    pub refused: RefusedBeats,
+    /// Probes asked for.
+    pub probes_sent: u64,
+    /// Answers to probes.
+    pub probes_answered: u64,
+    /// Activations.
+    pub takeovers: u64,
+    /// Hand-overs offered.
+    pub handovers_offered: u64,
+    /// Offers given up.
+    pub handovers_failed: u64,
+    /// Times another active node was heard that had to yield.
+    pub rivals_heard: u64,
+    /// Times this node yielded to another active one.
+    pub rivals_yielded_to: u64,
+    /// Announcement bursts asked for.
+    pub announcements: u64,
+    /// Gaps in our own loop that were longer than the detection time.
+    pub stalls: u64,
+    /// The longest gap between two turns, in microseconds.
+    pub loop_gap_max_us: u64,
+    /// Beats of another node with our id.
+    pub duplicate_ids: u64,
+}
