@@ -111,7 +111,7 @@ fn yields_within(limit: Duration, timeline: &Timeline, scene: &Scene) -> Verdict
     };
     let after = overlap.ended - healed.at;
     let held = after <= limit && timeline.active_after(scene).len() == 1;
-    (held, format!("{} ({} of overlap in all)", millis(after), millis(overlap.total)))
+    (held, format!("{}; two for {} in all", millis(after), millis(overlap.total)))
 }
 
 fn victim_waits(timeline: &Timeline, scene: &Scene) -> Verdict {

@@ -29,6 +29,7 @@ pub(super) fn summary(summary: &Summary) -> Value {
             let clients: Vec<Value> = row.clients.iter().map(client).collect();
             json!({
                 "act": row.number,
+                "title": row.title,
                 "fault": row.fault.map(Action::name),
                 "active": row.successor.map(|(node, _)| node),
                 "taken_over_after_ms": row.successor.map(|(_, after)| ms(after)),
@@ -67,7 +68,8 @@ fn event(what: &What) -> (&'static str, Vec<Field>) {
         What::Did(deed) => {
             let to = match deed.action {
                 Action::HandOver(to) => Some(to),
-                Action::StartClients
+                Action::StartNodes
+                | Action::StartClients
                 | Action::Kill
                 | Action::Restart
                 | Action::Cut

@@ -54,6 +54,8 @@ impl Client {
 /// Something done to the world, mostly to the victim of the act: whoever was active when it began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
+    /// Three nodes are plugged in and start.
+    StartNodes,
     /// The clients begin to ask.
     StartClients,
     /// SIGKILL; the warden of the node is left.
@@ -76,6 +78,7 @@ impl Action {
     /// In a few words, for captions.
     pub(super) const fn name(self) -> &'static str {
         match self {
+            Action::StartNodes => "nodes start",
             Action::StartClients => "clients start",
             Action::Kill => "SIGKILL",
             Action::Restart => "restart",
@@ -131,20 +134,13 @@ pub(super) struct Act {
     pub(super) checks: &'static [Check],
 }
 
-impl Act {
-    /// The first step: the fault, where there is one.
-    pub(super) fn fault(&self) -> Option<Step> {
-        self.steps.first().copied().filter(|step| step.action != Action::StartClients)
-    }
-}
-
 /// The play. TCP connections do not survive a takeover yet: a client that loses one may hear of it
 /// only when its retransmission timer fires, after a second, so acts with a fault are longer.
 pub(super) const ACTS: &[Act] = &[
     Act {
         title: "Three nodes start, one serves",
         story: "They listen, elect one, and the others stay silent.",
-        steps: &[step(400, Action::StartClients)],
+        steps: &[step(0, Action::StartNodes), step(400, Action::StartClients)],
         lasts: ms(1_000),
         checks: &[
             Check::ActiveWithin(ms(300)),

@@ -54,6 +54,8 @@ struct Member {
     cut: bool,
     /// Whether its first announcement since it became active is still to come.
     unannounced: bool,
+    /// Whether its first probe in this act is still to come.
+    unprobed: bool,
 }
 
 /// A client with how much of its record was read.
@@ -107,41 +109,21 @@ struct Playing {
 
 impl<'a> Stage<'a> {
     fn new(seed: u64, beats: bool, pace: &'a mut dyn Pace, tell: Tell<'a>) -> Self {
-        let lan = Lan {
-            nodes: script::PRIORITIES.len() as u8,
-            priorities: script::PRIORITIES.to_vec(),
-            interval: script::INTERVAL,
-            dead_after: script::DEAD_AFTER,
-            ..Lan::default()
-        };
-        let mut world = World::with_nodes(seed, &lan);
-        let config = lan.node(1);
+        let mut world = World::new(seed);
+        let config = lan().node(1);
         let mac = virtual_mac(config.identity.group);
         let sniffer = Sniffer::watch(world.segment_mut(), mac, config.port);
-        let mut members = Vec::new();
-        for index in world.nodes() {
-            let (id, port) = (world.id_of(index), world.port_of(index));
-            world.segment_mut().set_latency(port, script::CABLE);
-            sniffer.borrow_mut().introduce(port, Sender::Node(id));
-            members.push(Member { index, id, cut: false, unannounced: true });
-        }
-        let mut stage = Stage {
+        Stage {
             world,
             sniffer,
-            members,
+            members: Vec::new(),
             watched: Vec::new(),
             timeline: Timeline::default(),
             events: 0,
             beats,
             pace,
             tell,
-        };
-        stage.timeline.nodes = stage
-            .members
-            .iter()
-            .map(|member| NodeLane::new(member.id, stage.view(member)))
-            .collect();
-        stage
+        }
     }
 
     fn play(&mut self, number: usize, act: &'static Act) -> io::Result<()> {
@@ -151,6 +133,7 @@ impl<'a> Stage<'a> {
         let reachable = |member: &Member| !member.cut && active.contains(&member.index);
         let victim = self.members.iter().position(reachable);
         let mut playing = Playing { from, victim, deeds: Vec::new(), frames, spoken: None };
+        self.members.iter_mut().for_each(|member| member.unprobed = true);
         self.tell(What::Act { number, act })?;
         for step in act.steps {
             self.advance(from + step.after)?;
@@ -190,16 +173,27 @@ impl<'a> Stage<'a> {
 
     fn carry_out(&mut self, action: Action, playing: &mut Playing) -> io::Result<()> {
         let at = self.world.now();
-        if action == Action::StartClients {
-            self.start_clients();
-            return self.did(Deed { at, action, node: None }, playing);
+        match action {
+            Action::StartNodes => self.start_nodes(),
+            Action::StartClients => self.start_clients(),
+            Action::Kill
+            | Action::Restart
+            | Action::HandOver(_)
+            | Action::Cut
+            | Action::Heal
+            | Action::Freeze
+            | Action::Thaw => return self.carry_out_on_victim(action, playing),
         }
+        self.did(Deed { at, action, node: None }, playing)
+    }
+
+    fn carry_out_on_victim(&mut self, action: Action, playing: &mut Playing) -> io::Result<()> {
         // Without an active node there is nobody to do it to; the checks will say so.
         let Some(victim) = playing.victim else { return Ok(()) };
         let Member { index, id, .. } = self.members[victim];
         let world = &mut self.world;
         match action {
-            Action::StartClients => {}
+            Action::StartNodes | Action::StartClients => {}
             Action::Kill => world.kill(index, true),
             Action::Restart => world.start(index),
             Action::HandOver(to) => world.hand_over(index, NodeId::new(to).ok()),
@@ -217,18 +211,34 @@ impl<'a> Stage<'a> {
                 playing.spoken = Some(self.spoken(victim));
             }
         }
+        let at = self.world.now();
         self.did(Deed { at, action, node: Some(id) }, playing)
     }
 
     fn did(&mut self, deed: Deed, playing: &mut Playing) -> io::Result<()> {
         playing.deeds.push(deed);
         self.note_views();
-        self.tell(What::Did(deed))
+        self.tell(What::Did(deed))?;
+        // What it causes at this very instant comes before what that causes later.
+        self.look()
     }
 
     /// Frames that a node has sent from the virtual MAC so far.
     fn spoken(&self, member: usize) -> u64 {
         self.sniffer.borrow().spoken_by(self.members[member].id)
+    }
+
+    fn start_nodes(&mut self) {
+        let lan = lan();
+        for id in 1..=lan.nodes {
+            let index = self.world.add_node(lan.node(id));
+            let (id, port) = (self.world.id_of(index), self.world.port_of(index));
+            self.world.segment_mut().set_latency(port, script::CABLE);
+            self.sniffer.borrow_mut().introduce(port, Sender::Node(id));
+            let member = Member { index, id, cut: false, unannounced: true, unprobed: true };
+            self.timeline.nodes.push(NodeLane::new(id, self.view(&member)));
+            self.members.push(member);
+        }
     }
 
     fn start_clients(&mut self) {
@@ -293,7 +303,7 @@ impl<'a> Stage<'a> {
 
     fn changed(&mut self, node: NodeId, change: Change) -> io::Result<()> {
         let Change { to, cause, term, detection } = change;
-        for member in self.members.iter_mut().filter(|member| member.id == node) {
+        if let Some(member) = self.member_mut(node) {
             member.unannounced = true;
         }
         self.tell(What::Changed { node, to, cause, term, detection })
@@ -322,18 +332,16 @@ impl<'a> Stage<'a> {
             match (frame.kind, frame.sender) {
                 (Kind::Beat(beat), Sender::Node(_)) => self.heard(&beat, &seen, index)?,
                 (Kind::Question, Sender::Client(client)) => self.tell(What::Asked { client })?,
-                (Kind::Question, Sender::Node(node)) if first(&seen, index) => {
-                    self.tell(What::Probed { node })?;
-                }
+                (Kind::Question, Sender::Node(node)) => self.probed(node)?,
                 (Kind::Answer, Sender::Node(node)) => self.answered(node)?,
-                (Kind::AnnouncementArp | Kind::AnnouncementNa, Sender::Node(node))
-                    if first(&seen, index) =>
-                {
+                (Kind::AnnouncementArp | Kind::AnnouncementNa, Sender::Node(node)) => {
                     self.announced(node, &seen)?;
                 }
-                (Kind::Question, Sender::Node(_))
-                | (Kind::AnnouncementArp | Kind::AnnouncementNa, _)
-                | (Kind::Beat(_) | Kind::Answer, Sender::Client(_)) => {}
+                // A client that spoke like a node would be a stranger to this play.
+                (
+                    Kind::Beat(_) | Kind::Answer | Kind::AnnouncementArp | Kind::AnnouncementNa,
+                    Sender::Client(_),
+                ) => {}
             }
         }
         Ok(())
@@ -364,12 +372,15 @@ impl<'a> Stage<'a> {
         self.tell(What::Answered { node })
     }
 
+    /// Tells the first probe of a node in an act; the others are only counted.
+    fn probed(&mut self, node: NodeId) -> io::Result<()> {
+        let first = self.member_mut(node).is_some_and(|it| std::mem::take(&mut it.unprobed));
+        if first { self.tell(What::Probed { node }) } else { Ok(()) }
+    }
+
     /// Tells the first announcement of an activation; the repetitions are only counted.
     fn announced(&mut self, node: NodeId, seen: &[Seen]) -> io::Result<()> {
-        let Some(member) = self.members.iter_mut().find(|member| member.id == node) else {
-            return Ok(());
-        };
-        if !std::mem::take(&mut member.unannounced) {
+        if !self.member_mut(node).is_some_and(|it| std::mem::take(&mut it.unannounced)) {
             return Ok(());
         }
         let count = |kind: Kind| {
@@ -378,6 +389,10 @@ impl<'a> Stage<'a> {
         };
         let (arp, na) = (count(Kind::AnnouncementArp), count(Kind::AnnouncementNa));
         self.tell(What::Announced { node, arp, na })
+    }
+
+    fn member_mut(&mut self, node: NodeId) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.id == node)
     }
 
     fn look_at_clients(&mut self) -> io::Result<()> {
@@ -395,6 +410,17 @@ impl<'a> Stage<'a> {
     }
 }
 
+/// The group of the play.
+fn lan() -> Lan {
+    Lan {
+        nodes: script::PRIORITIES.len() as u8,
+        priorities: script::PRIORITIES.to_vec(),
+        interval: script::INTERVAL,
+        dead_after: script::DEAD_AFTER,
+        ..Lan::default()
+    }
+}
+
 /// A change of mode as a node reports it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Change {
@@ -406,8 +432,8 @@ struct Change {
 
 /// The change of mode in an event, if it is one.
 fn change(event: &Event) -> Option<Change> {
-    let _ = event;
-    None
+    let Event::ModeChanged { from: _, to, cause, term, detection } = event else { return None };
+    Some(Change { to: *to, cause: Some(*cause), term: Some(*term), detection: *detection })
 }
 
 /// Whether no earlier frame at this instant is of the same kind and sender.

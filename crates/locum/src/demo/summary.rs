@@ -35,6 +35,7 @@ pub(super) struct Summary {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Row {
     pub(super) number: usize,
+    pub(super) title: &'static str,
     pub(super) fault: Option<Action>,
     /// Who became active, and how long after the fault.
     pub(super) successor: Option<(NodeId, Duration)>,
@@ -50,6 +51,7 @@ impl Summary {
         let outcomes = || timeline.scenes.iter().flat_map(|scene| &scene.outcomes);
         let rows = timeline.scenes.iter().enumerate().map(|(index, scene)| Row {
             number: index + 1,
+            title: scene.act.title,
             fault: scene.fault().map(|deed| deed.action),
             successor: timeline.successor(scene),
             overlap: timeline.overlap(scene).map_or(Duration::ZERO, |overlap| overlap.total),

@@ -111,7 +111,8 @@ fn whole(canvas: &mut Canvas, timeline: &Timeline) {
         canvas.text(LANES_LEFT - 12.0, y + 19.0, Anchor::End, "label", lane.client.name());
         client_lane(canvas, scale, lane, timeline, y);
     }
-    for deed in timeline.scenes.iter().flat_map(|scene| &scene.deeds) {
+    let deeds = timeline.scenes.iter().flat_map(|scene| &scene.deeds);
+    for deed in deeds.filter(|deed| deed.node.is_some()) {
         let x = scale.x(deed.at);
         canvas.line((x, LANES_TOP - 20.0), (x, bottom), "fault");
         canvas.text(x + 4.0, LANES_TOP - 11.0, Anchor::Start, "caption", deed.action.name());

@@ -67,7 +67,10 @@ impl Text {
         let facts = format!(
             "Three nodes share {service}. One answers, the others wait.\n\
              They beat every {interval} ms and are dead after {dead_after} ms of silence.\n\
-             No root, no TAP: an Ethernet segment in memory, with cables of {cable} µs.\n"
+             No root, no TAP: an Ethernet segment in memory, with cables of {cable} µs.\n\
+             {} acts, {:.1} s; every act ends with its checks.\n",
+            script::ACTS.len(),
+            script::lasts().as_secs_f64()
         );
         let legend = LEGEND.map(|condition| self.label(NodeView { condition, cut: false }, 0));
         let mut columns = format!("{:>TIME_WIDTH$}   ", "time");
@@ -244,7 +247,7 @@ const fn paint_of(view: NodeView) -> Paint {
 fn did(deed: &Deed) -> String {
     let Some(node) = deed.node else { return deed.action.name().to_owned() };
     match deed.action {
-        Action::StartClients => deed.action.name().to_owned(),
+        Action::StartNodes | Action::StartClients => deed.action.name().to_owned(),
         Action::Kill => format!("SIGKILL to node {node}"),
         Action::Restart => format!("node {node} is started again"),
         Action::HandOver(to) => format!("the operator: node {node}, hand over to node {to}"),
