@@ -77,9 +77,10 @@ impl Summary {
     /// The summary for people.
     pub(super) fn render(&self, text: Text) -> String {
         let mut out = format!("\n{}\n\n", text.paint(Paint::Bold, "What the clients noticed"));
+        let [udp, ping, tcp] = Client::ALL.map(Client::name);
         let head = format!(
-            "  {:<11} {:<10} {:>10}   {:>9}   {:>9}   {}",
-            "fault", "now active", "after", "udp", "ping6", "tcp"
+            "  {:<11} {:<10} {:>10}   {udp:>9}   {ping:>9}   {tcp}",
+            "fault", "now active", "after"
         );
         let _ = writeln!(out, "{}", text.paint(Paint::Dim, head.trim_end()));
         for row in self.rows.iter().filter(|row| row.fault.is_some()) {
@@ -91,6 +92,7 @@ impl Summary {
         }
         out.push('\n');
         let _ = writeln!(out, "  {}", self.silence());
+        let _ = writeln!(out, "  {}", self.overlaps());
         let _ = writeln!(out, "  {}", self.pace());
         let verdict = match self.failed {
             0 => format!("{} All {} checks held.", text.sign(true), self.checks),
@@ -103,6 +105,22 @@ impl Summary {
     fn silence(&self) -> String {
         let Leaks { checked, leaked } = self.leaks;
         format!("{leaked} of {checked} frames from the nodes spoke for the service out of turn.")
+    }
+
+    /// How long two nodes were active, where that happened.
+    fn overlaps(&self) -> String {
+        let rows = self.rows.iter().filter(|row| !row.overlap.is_zero());
+        let overlaps: Vec<String> = rows
+            .filter_map(|row| {
+                let fault = row.fault?;
+                let sides = if fault == Action::Cut { ", one on each side" } else { "" };
+                Some(format!("{} {}{sides}", fault.name(), millis(row.overlap)))
+            })
+            .collect();
+        match overlaps[..] {
+            [] => "At no time were two nodes active at once.".to_owned(),
+            [..] => format!("Two nodes were active at once: {}.", overlaps.join("; ")),
+        }
     }
 
     fn pace(&self) -> String {

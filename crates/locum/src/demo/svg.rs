@@ -40,8 +40,6 @@ const TICK: f64 = 8.0;
 const BEFORE: Duration = Duration::from_millis(10);
 /// And after it, at least.
 const AFTER_MIN: Duration = Duration::from_millis(40);
-/// A silence is marked in the whole play when it is longer than this many requests.
-const SILENT_REQUESTS: u32 = 2;
 /// Nothing that is worth a label is narrower.
 const MARK_MIN: f64 = 2.0;
 
@@ -167,30 +165,27 @@ fn client_lane(canvas: &mut Canvas, scale: Scale, lane: &ClientLane, all: &Timel
         canvas.rect(Rect { x, y, width, height: CLIENT_BAR }, "answered", None);
     }
     for scene in &all.scenes {
-        let silence = lane.silence(scene);
-        if let Some(silence) =
-            silence.filter(|it| it.length > lane.client.every() * SILENT_REQUESTS)
-        {
-            mark_silence(canvas, scale, silence, scene, (y, CLIENT_BAR));
-        }
+        mark_silence(canvas, scale, lane, scene, (y, CLIENT_BAR));
     }
 }
 
-/// A silence as a red bar with its length above it, beside the line of the fault.
+/// The longest silence of an act as a red bar, its length above it, beside the line of the fault.
+/// One answer that is a little late is no silence.
 fn mark_silence(
     canvas: &mut Canvas,
     scale: Scale,
-    silence: Silence,
+    lane: &ClientLane,
     scene: &Scene,
     (y, height): (f64, f64),
 ) {
-    let Some((x, width)) = scale.extent(silence.from, silence.from + silence.length) else {
-        return;
-    };
+    let every = lane.client.every();
+    let silence = lane.silence(scene).filter(|silence| silence.length > every + every / 2);
+    let Some(Silence { from, length }) = silence else { return };
+    let Some((x, width)) = scale.extent(from, from + length) else { return };
     let width = width.max(MARK_MIN);
     canvas.rect(Rect { x, y, width, height }, "silence", None);
     let beside = scene.fault().map_or(x, |fault| scale.x(fault.at).max(x)) + 4.0;
-    canvas.text(beside, y - 2.5, Anchor::Start, "figure", &figure(silence.length));
+    canvas.text(beside, y - 2.5, Anchor::Start, "figure", &figure(length));
 }
 
 /// Three digits at most: `2.1 ms`, `37 ms`, `1003 ms`.
@@ -291,11 +286,7 @@ fn millis_axis(
 /// Every answer as a tick, and the longest silence in red, if it is one.
 fn answers(canvas: &mut Canvas, scale: Scale, lane: &ClientLane, scene: &Scene, y: f64) {
     let top = y + PANEL_CLIENT_PITCH - TICK - 2.0;
-    let every = lane.client.every();
-    if let Some(silence) = lane.silence(scene).filter(|silence| silence.length > every + every / 2)
-    {
-        mark_silence(canvas, scale, silence, scene, (top + 1.0, TICK - 2.0));
-    }
+    mark_silence(canvas, scale, lane, scene, (top + 1.0, TICK - 2.0));
     let shown = lane.record.answers().iter().filter(|&&at| scale.shows(at));
     canvas.ticks(shown.map(|&at| scale.x(at)), top, TICK, "answer");
 }

@@ -155,3 +155,9 @@ pub(super) fn entries() -> Vec<Entry> {
         entry(200_000, after, What::Checked(failed)),
     ]
 }
+
+/// Everything there is to read of the small play.
+pub(super) fn read(text: super::text::Text) -> String {
+    let body: String = entries().iter().map(|entry| text.entry(entry)).collect();
+    text.header("10.77.0.100 and fd77::100") + &body + &summary().render(text)
+}

@@ -2,10 +2,7 @@ use super::*;
 use crate::demo::testing;
 
 fn whole(colour: bool) -> String {
-    let text = Text { colour };
-    let entries = testing::entries();
-    let body: String = entries.iter().map(|entry| text.entry(entry)).collect();
-    text.header("10.77.0.100 and fd77::100") + &body + &testing::summary().render(text)
+    testing::read(Text { colour })
 }
 
 /// Without its ANSI sequences.
