@@ -84,18 +84,23 @@ impl Node {
     }
 
     /// One turn of the node's loop: beats that are due leave first, then everything queued is heard,
-    /// then the peers are judged, then the service works. True if there is more to do at once.
+    /// then the peers are judged, then the service works. True if there is more to do at once. Frames
+    /// are to be transmitted after each turn.
     pub fn turn(&mut self, now: Instant) -> bool {
         self.heartbeat.begin_turn(now);
-        if self.heartbeat.is_handing_over() {
-            // What came before the successor's first beat is still ours to answer.
+        if self.heartbeat.is_handing_over() && self.service.has_received() {
+            // What came before the successor's first beat is still ours to answer: the answers leave
+            // first, the next turn hears the beat.
+            self.service.set_leaving(true);
             self.service.poll(now);
+            return true;
         }
         while let Some((port, frame)) = self.inbox.pop_front() {
             self.heartbeat.receive(now, port, &frame);
         }
         self.report_health(now);
         self.heartbeat.end_turn(now);
+        self.service.set_leaving(self.heartbeat.is_handing_over());
         self.carry_announcement(now);
         self.service_has_more = self.service.poll(now);
         let sighted = self.report_sightings(now);

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use locum_gate::{FrameQueue, Gate, GateCounters, QueueCounters, Sighting};
 use locum_stack::{AddServiceError, Stack};
 use locum_types::{Health, Instant, Mode, ModeCell};
+use smoltcp::wire::EthernetAddress;
 
 use crate::{NodeConfig, Seeds, ServicePort};
 
 /// Frames each way that may wait for one turn: a burst of 512 full frames is 6 ms of gigabit Ethernet.
 const FRAMES_MAX: usize = 512;
+/// Where the source address stands in an Ethernet header.
+const ETHERNET_SOURCE: std::ops::Range<usize> = 6..12;
 
 /// The service half at one moment.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -33,6 +36,8 @@ pub struct ServiceHalf {
     /// The activation the flows belong to: the low bits of its term.
     serving: Option<u16>,
     fenced_frames: u64,
+    node_mac: EthernetAddress,
+    leaving: bool,
 }
 
 impl ServiceHalf {
@@ -50,7 +55,8 @@ impl ServiceHalf {
         for ServicePort { port, service } in services {
             stack.add_service(port, service)?;
         }
-        Ok(ServiceHalf { stack, cell, serving: None, fenced_frames: 0 })
+        let node_mac = config.identity.node_mac();
+        Ok(ServiceHalf { stack, cell, serving: None, fenced_frames: 0, node_mac, leaving: false })
     }
 
     /// Queues a frame received for the service; false if it was dropped for want of room.
@@ -58,9 +64,21 @@ impl ServiceHalf {
         self.stack.device_mut().inner_mut().push(frame)
     }
 
+    /// Whether received frames wait for the next poll.
+    pub fn has_received(&self) -> bool {
+        self.stack.device().inner().rx_len() > 0
+    }
+
     /// Starts the announcement burst, again.
     pub fn announce(&mut self, now: Instant) {
         self.stack.device_mut().announce(now);
+    }
+
+    /// Says whether this node is handing over. It serves on, but its frames bear the node's own MAC as
+    /// their Ethernet source: after its successor's announcement a late answer must not teach a
+    /// switch that the virtual MAC is still here.
+    pub fn set_leaving(&mut self, leaving: bool) {
+        self.leaving = leaving;
     }
 
     /// Does a bounded amount of work; true if there is more to do at once.
@@ -82,7 +100,13 @@ impl ServiceHalf {
             }
             return None;
         }
-        queue.pop_transmit(send)
+        let source = self.leaving.then_some(self.node_mac);
+        queue.pop_transmit_mut(|frame| {
+            if let (Some(mac), Some(field)) = (source, frame.get_mut(ETHERNET_SOURCE)) {
+                field.copy_from_slice(mac.as_bytes());
+            }
+            send(frame)
+        })
     }
 
     /// What the gate saw others claim.

@@ -110,8 +110,13 @@ impl FrameQueue {
 
     /// Takes the oldest frame to transmit, shows it to `send`, and recycles it.
     pub fn pop_transmit<R>(&mut self, send: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        let buffer = self.tx.frames.pop_front()?;
-        let result = send(&buffer);
+        self.pop_transmit_mut(|frame| send(frame))
+    }
+
+    /// As [`FrameQueue::pop_transmit`], for a sender that changes the frame on its way out.
+    pub fn pop_transmit_mut<R>(&mut self, send: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
+        let mut buffer = self.tx.frames.pop_front()?;
+        let result = send(&mut buffer);
         recycle(&mut self.tx.pool, buffer);
         Some(result)
     }

@@ -134,10 +134,11 @@ impl Monitor {
     pub(crate) fn hear_answer(&mut self, now: Instant) {
         self.counters.probes_answered += 1;
         self.answered_at = Some(now);
-        if let Some(peer) = self.active_peer
-            && self.mode == Mode::Waiting
-            && !std::mem::replace(&mut self.degraded, true)
-        {
+        let Some(peer) = self.active_peer.and_then(|id| self.peers.get(&id)) else { return };
+        // Its announcements count as answers too; only with its beats missing are they the last sign of it.
+        let missing = now >= peer.detector.base() + peer.timeout(self.config.dead_after) / 2;
+        let peer = peer.id;
+        if self.mode == Mode::Waiting && missing && !std::mem::replace(&mut self.degraded, true) {
             self.tell(Event::Degraded { peer });
         }
     }

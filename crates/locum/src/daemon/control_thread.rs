@@ -122,7 +122,7 @@ impl ControlThread {
                         lock(&self.hooks).notify(change);
                     }
                 }
-                ToControl::Sighting(sighting) => log::warn!("{sighting:?}"),
+                ToControl::Sighting(sighting) => log::warn!("{sighting}"),
                 ToControl::Finished => {
                     return Some(self.end_by.map_or(Exit::Ok, |(_, exit)| exit));
                 }

@@ -120,6 +120,7 @@ impl StackThread {
 
     /// Lets the stack work and its frames leave; true if there is more to do.
     fn work(&mut self) -> bool {
+        self.half.set_leaving(self.words.is_handing_over());
         let more = self.half.poll(Clock.now());
         let links = &self.links;
         // The clock is read again for each frame: the lease must hold when it leaves.
