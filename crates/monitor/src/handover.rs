@@ -23,31 +23,13 @@ pub(crate) struct Handover {
 impl Monitor {
     /// The operator's hand-over.
     pub(crate) fn hand_over(&mut self, now: Instant, to: Option<NodeId>) {
-        if let Err(why) = self.check_handover(now, to) {
+        if let Err(why) = self.status(now).check_handover(to) {
             self.tell(Event::HandoverRefused { why });
             return;
         }
         let best = self.best_candidate(now).map(|(_, _, _, id)| id);
         if let Some(to) = to.or(best) {
             self.offer(now, to, ResignReason::Handover);
-        }
-    }
-
-    fn check_handover(&self, now: Instant, to: Option<NodeId>) -> Result<(), &'static str> {
-        if self.mode != Mode::Active {
-            return Err("this node is not active; ask the one that is");
-        }
-        if self.handover.is_some() {
-            return Err("a hand-over is under way");
-        }
-        match to {
-            None if self.best_candidate(now).is_none() => {
-                Err("no other node is waiting and healthy")
-            }
-            Some(to) if !self.candidates(now).any(|(_, _, _, id)| id == to) => {
-                Err("that node is not waiting and healthy")
-            }
-            None | Some(_) => Ok(()),
         }
     }
 

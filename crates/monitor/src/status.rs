@@ -27,6 +27,30 @@ pub struct Status {
     pub counters: Counters,
 }
 
+impl Status {
+    /// Whether a hand-over, to `to` or to the best node, could begin now; if not, why not.
+    pub fn check_handover(&self, to: Option<NodeId>) -> Result<(), &'static str> {
+        if self.mode != Mode::Active {
+            return Err("this node is not active; ask the one that is");
+        }
+        if self.handing_over {
+            return Err("a hand-over is under way");
+        }
+        let able = |peer: &PeerStatus| {
+            peer.alive && peer.mode == Some(Mode::Waiting) && peer.health > Some(Health::Failed)
+        };
+        let found = match to {
+            Some(to) => self.peers.iter().any(|peer| peer.id == to && able(peer)),
+            None => self.peers.iter().any(able),
+        };
+        match (found, to) {
+            (true, _) => Ok(()),
+            (false, Some(_)) => Err("that node is not waiting and healthy"),
+            (false, None) => Err("no other node is waiting and healthy"),
+        }
+    }
+}
+
 /// One peer.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct PeerStatus {

@@ -1,5 +1,7 @@
 //! What the monitor reports, as lines of the log.
 
+use std::fmt;
+
 use locum_monitor::Event;
 
 use crate::change::ModeChange;
@@ -12,9 +14,37 @@ pub(super) fn log(event: &Event) -> Option<ModeChange> {
             log::info!("{change}");
             Some(change)
         }
-        ref other => {
-            log::info!("{other:?}");
+        Event::PeerUp { peer } => info(format_args!("peer up node={peer}")),
+        Event::PeerDown { peer } => warning(format_args!("peer down node={peer}")),
+        Event::Degraded { peer } => warning(format_args!(
+            "degraded node={peer}: its beats are lost, but it answers probes; staying waiting"
+        )),
+        Event::Recovered { peer } => {
+            info(format_args!("recovered node={peer}: beats arrive again"))
+        }
+        Event::HandoverRefused { why } => warning(format_args!("hand-over refused: {why}")),
+        Event::HandoverFailed { to } => {
+            warning(format_args!("hand-over failed: node {to} did not take over; staying active"))
+        }
+        Event::RivalHeard { peer } => {
+            warning(format_args!("rival node={peer}: it was active too, and has to yield"))
+        }
+        Event::DuplicateId => {
+            log::error!("another node uses this node's id: correct `node.id` on one of them");
             None
         }
+        Event::ConfigRefused => {
+            warning(format_args!("the group and the node's id change at the next start only"))
+        }
     }
+}
+
+fn info(text: fmt::Arguments<'_>) -> Option<ModeChange> {
+    log::info!("{text}");
+    None
+}
+
+fn warning(text: fmt::Arguments<'_>) -> Option<ModeChange> {
+    log::warn!("{text}");
+    None
 }

@@ -1,24 +1,26 @@
 //! Answering the control socket: a status put together from what each thread says of itself.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Sender, bounded};
 use locum_appliance::{HeartbeatStatus, ServiceStatus};
 use locum_link::{Clock, Tap};
 use locum_monitor::Input;
-use locum_types::{Instant, NodeId};
+use locum_types::{Instant, NodeId, Priority};
 use smoltcp::wire::EthernetAddress;
 
 use super::links::Links;
 use super::shared::{Outbox, Outboxes, ToHeartbeat, ToStack};
 use super::spawn::Priorities;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::control::{Reply, Request};
 use crate::hooks::Hooks;
-use crate::status::counters::flatten;
-use crate::status::{self, Asked, FlowStatus, LinkStatus, NodeStatus, SCHEMA, Since, Takeovers};
-
+use crate::status::counters::{flatten, flatten_named};
+use crate::status::{
+    self, Asked, Counters, FlowStatus, LinkStatus, NodeStatus, PeerStatus, SCHEMA, Since, Takeover,
+    Takeovers,
+};
 /// A thread that does not answer for this long is reported as hung.
 const ANSWER_MAX: Duration = Duration::from_millis(500);
 
@@ -53,8 +55,15 @@ impl Reporter {
             Ok(to) => to,
             Err(error) => return Reply::Refused(error.to_string()),
         };
+        let Some(heartbeat) = ask(&self.outboxes.heartbeat, ToHeartbeat::Status) else {
+            return Reply::Refused("the heartbeat thread does not answer".to_owned());
+        };
+        if let Err(why) = heartbeat.monitor.check_handover(to) {
+            return Reply::Refused(why.to_owned());
+        }
         self.outboxes.heartbeat.send(ToHeartbeat::Input(Input::Handover { to }));
-        Reply::Done("handing over".to_owned())
+        let whom = to.map_or("the best waiting node".to_owned(), |to| format!("node {to}"));
+        Reply::Done(format!("handing over to {whom}"))
     }
 
     fn status(&self) -> Reply {
@@ -80,55 +89,110 @@ fn ask<M, S>(outbox: &Outbox<M>, question: impl FnOnce(Sender<S>) -> M) -> Optio
 impl Reporter {
     fn assemble(&self, heartbeat: &HeartbeatStatus, service: &ServiceStatus) -> NodeStatus {
         let now = Clock.now();
-        let monitor = &heartbeat.monitor;
-        let gate = &service.gate;
+        let (monitor, gate, config) = (&heartbeat.monitor, &service.gate, &self.config);
         NodeStatus {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_ms: millis(now - self.started),
-            group: self.config.group.id.get(),
-            node: self.config.node.id.get(),
-            name: self.config.node.name.clone(),
-            address: self.config.node.address.to_string(),
-            service_addresses: self
-                .config
-                .group
-                .addresses
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            service_mac: self.service_mac.to_string(),
-            priority: self.config.node.priority.get(),
+            group: config.group.id.get(),
+            node: config.node.id.get(),
+            name: config.node.name.clone(),
+            address: config.node.address.to_string(),
+            service_addresses: config.group.addresses.iter().map(ToString::to_string).collect(),
+            service_mac: self.service_mac.to_string().replace('-', ":"),
+            priority: config.node.priority.get(),
             mode: monitor.mode,
             term: monitor.term.0,
-            since: Since { ms: 0, cause: String::new() },
+            since: Since {
+                ms: millis(now - monitor.since),
+                cause: monitor.cause.map_or("started".to_owned(), |cause| cause.to_string()),
+            },
             health: service.health,
             links: self.links.taps().into_iter().map(link_status).collect(),
-            peers: Vec::new(),
+            peers: monitor.peers.iter().map(|peer| self.peer_status(peer)).collect(),
             services: self.services(),
-            flows: FlowStatus::default(),
-            takeovers: Takeovers::default(),
-            conflicts: 0,
-            asked: Asked { arp: 0, ns: 0 },
+            flows: FlowStatus {
+                open: service.stack.flows as u64,
+                half_open: service.stack.half_open as u64,
+                limit: service.stack.flows_max as u64,
+            },
+            takeovers: takeovers(now, monitor),
+            conflicts: gate.claims.strangers,
+            asked: Asked {
+                arp: gate.asked.arp_request + gate.asked.arp_probe,
+                ns: gate.asked.neighbor_solicit + gate.asked.dad_solicit,
+            },
             gate: flatten(gate),
             stack: flatten(&service.stack),
-            queues: flatten(&service.queue),
-            link: flatten(&self.links.service().counters()),
-            heartbeat: flatten(&heartbeat.counters),
+            queues: self.queues(service),
+            link: self.link_counters(),
+            heartbeat: flatten_named([("monitor", &flatten(&monitor.counters))])
+                .into_iter()
+                .chain(flatten(&heartbeat.counters))
+                .collect(),
             hooks: flatten(&lock(&self.hooks).counters()),
-            loop_gap_max_us: 0,
+            loop_gap_max_us: monitor.counters.loop_gap_max_us,
             realtime: self.priorities.granted(),
             warden: self.has_warden,
         }
     }
 
+    fn peer_status(&self, peer: &locum_monitor::PeerStatus) -> PeerStatus {
+        let address = self.config.peers.iter().find(|known| known.id == peer.id);
+        PeerStatus {
+            id: peer.id.get(),
+            address: address.map_or_else(String::new, |known| known.address.to_string()),
+            alive: peer.alive,
+            mode: peer.mode,
+            term: peer.term.map(|term| term.0),
+            priority: peer.priority.map(Priority::get),
+            health: peer.health,
+            last_heard_ms: peer.last_heard_age.map(|age| age.as_secs_f64() * 1e3),
+            rtt_us: peer.rtt.map(micros),
+            loss: peer.last_heard_age.map(|_| peer.loss_in),
+        }
+    }
+
     fn services(&self) -> Vec<status::ServiceStatus> {
-        let service = |service: &crate::config::Service| status::ServiceStatus {
+        let service = |service: &config::Service| status::ServiceStatus {
             kind: service.service.kind().to_owned(),
             port: service.port,
         };
         self.config.services.iter().map(service).collect()
+    }
+
+    fn queues(&self, service: &ServiceStatus) -> Counters {
+        let mut queues = flatten(&service.queue);
+        let Outboxes { heartbeat, stack, control } = &self.outboxes;
+        queues.insert("fenced_frames".to_owned(), service.fenced_frames);
+        queues.insert("to_heartbeat_full".to_owned(), heartbeat.dropped());
+        queues.insert("to_stack_full".to_owned(), stack.dropped());
+        queues.insert("to_control_full".to_owned(), control.dropped());
+        queues
+    }
+
+    fn link_counters(&self) -> Counters {
+        let counters: Vec<_> = self.links.taps().into_iter().map(Tap::counters).collect();
+        let names = self.links.taps().into_iter().map(Tap::name);
+        flatten_named(names.zip(&counters))
+    }
+}
+
+fn takeovers(now: Instant, monitor: &locum_monitor::Status) -> Takeovers {
+    let takeover = |takeover: &locum_monitor::Takeover| {
+        let ago_ms = millis(now - takeover.at);
+        Takeover {
+            cause: takeover.cause.to_string(),
+            term: takeover.term.0,
+            detection_us: takeover.detection.map(micros),
+            ago_ms,
+            at_unix_ms: unix_ms().saturating_sub(ago_ms),
+        }
+    };
+    Takeovers {
+        count: monitor.counters.takeovers,
+        list: monitor.takeovers.iter().map(takeover).collect(),
     }
 }
 
@@ -136,6 +200,17 @@ fn link_status(tap: &Tap) -> LinkStatus {
     LinkStatus { tap: tap.name().to_owned(), up: tap.link_up() }
 }
 
+/// The wall clock, for people to read; nothing is decided by it.
+#[expect(clippy::disallowed_methods, reason = "shown in a status, never compared")]
+fn unix_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since_epoch.map_or(0, millis)
+}
+
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

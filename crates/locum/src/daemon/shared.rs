@@ -35,6 +35,7 @@ impl Frame {
 }
 
 /// To the heartbeat thread.
+#[expect(clippy::large_enum_variant, reason = "by value on purpose: no allocation per frame")]
 pub(super) enum ToHeartbeat {
     /// A frame for the node address.
     Frame(Port, Frame),
