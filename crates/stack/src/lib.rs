@@ -1,5 +1,35 @@
-//! One smoltcp Interface, one small SocketSet per flow, and the Service trait.
+//! One smoltcp Interface, one small SocketSet per flow, and the [`Service`](service::Service) trait.
+//!
+//! smoltcp walks every socket of a set for every packet. Here each connection has a set of its own,
+//! found by its four-tuple, so that a packet costs the same with ten connections as with fifty
+//! thousand: nothing in [`Stack::poll`] loops over all flows.
+//!
+//! What belongs here: frames in, events to services, frames out, and guards around what smoltcp gets
+//! wrong for a server. What does not: whether a frame may leave (`locum-gate`), and what a service
+//! does (`locum-services`).
 
 #![forbid(unsafe_code)]
 
+mod config;
+mod deliver;
+mod filter;
+mod flow;
+pub mod forge;
+mod isn;
+pub mod neighbours;
+mod parse;
 pub mod service;
+mod slot;
+mod stack;
+mod status;
+mod table;
+mod timers;
+mod udp;
+
+pub use config::{Config, Limits};
+pub use parse::Tuple;
+pub use stack::{AddServiceError, Stack};
+pub use status::{Counters, Status};
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,8 @@
 //! That is what lets a waiting node run the very same service, live, and take it over in mid-stream.
 //!
 //! Rules for an implementation:
-//! - Time is the `now` of the event. Randomness, if any, is seeded from the events.
+//! - Time is the `now` of the event. Randomness, if any, is seeded from the events. Snapshots hold such
+//!   instants, so whoever restores one goes on with the time of the events, not with a clock of its own.
 //! - TCP is a byte stream: behaviour must not depend on how `Data` events cut it.
 //! - Output is bounded by [`Outputs::credit`]; what does not fit waits for an `Acked` event.
 //! - A service that cannot take more input *pauses* the flow, which closes the client's window.

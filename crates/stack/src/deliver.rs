@@ -1,0 +1,202 @@
+//! Events to services, and what services do about them.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use locum_types::Instant;
+use smoltcp::phy::Device;
+use smoltcp::socket::tcp;
+
+use crate::service::{CloseReason, Event, FlowId, Outputs};
+use crate::stack::Stack;
+use crate::status::Counters;
+use crate::table::{Key, Table};
+use crate::udp::UdpPort;
+
+/// Events of one flow in one go; a flow that has more is served again.
+const EVENTS_MAX: usize = 32;
+
+/// What the socket has to tell, as plain data: the service is told while nobody holds the socket.
+enum News {
+    Opened,
+    Acked(usize),
+    /// The next bytes are in the scratch buffer.
+    Data,
+    Finished,
+    Ended,
+    Nothing,
+}
+
+impl<D: Device> Stack<D> {
+    /// Tells the service what happened on a flow. False if there is more.
+    pub(crate) fn deliver(&mut self, now: Instant, key: Key) -> bool {
+        for _ in 0..EVENTS_MAX {
+            let Some(flow) = self.table.get_mut(key) else { return true };
+            let (listener, id, tuple) = (flow.listener, flow.id, flow.tuple);
+            let event = match news(now, flow, &mut self.scratch) {
+                News::Opened => {
+                    self.half_open -= 1;
+                    self.counters.flows_opened += 1;
+                    Event::Opened { flow: id, local: tuple.local, remote: tuple.remote }
+                }
+                News::Acked(bytes) => Event::Acked { flow: id, bytes },
+                News::Data => Event::Data { flow: id, bytes: &self.scratch },
+                News::Finished => Event::Finished { flow: id },
+                News::Ended => {
+                    self.end(now, key);
+                    return true;
+                }
+                News::Nothing => return true,
+            };
+            let Some(listener) = self.listeners.get_mut(listener) else { return true };
+            let mut mouth = Mouth {
+                table: &mut self.table,
+                dirty: &mut self.dirty,
+                udp: listener.udp.as_mut(),
+                tx_buffer: self.config.limits.tx_buffer,
+                mtu: self.mtu,
+                counters: &mut self.counters,
+            };
+            listener.service.on_event(now, event, &mut mouth);
+        }
+        false
+    }
+
+    /// Forgets a flow, and tells the service if it ever knew of it.
+    pub(crate) fn end(&mut self, now: Instant, key: Key) {
+        let Some(flow) = self.table.remove(key) else { return };
+        self.counters.flows_closed += 1;
+        if flow.opened {
+            let event = Event::Closed { flow: flow.id, reason: flow.close_reason() };
+            self.tell(now, flow.listener, event);
+        } else {
+            self.half_open -= 1;
+        }
+    }
+
+    /// Tells one service something.
+    pub(crate) fn tell(&mut self, now: Instant, listener: usize, event: Event<'_>) {
+        let Some(listener) = self.listeners.get_mut(listener) else { return };
+        let mut mouth = Mouth {
+            table: &mut self.table,
+            dirty: &mut self.dirty,
+            udp: listener.udp.as_mut(),
+            tx_buffer: self.config.limits.tx_buffer,
+            mtu: self.mtu,
+            counters: &mut self.counters,
+        };
+        listener.service.on_event(now, event, &mut mouth);
+    }
+}
+
+/// The next thing to tell about a flow; data is moved into `scratch`.
+fn news(now: Instant, flow: &mut crate::flow::Flow, scratch: &mut Vec<u8>) -> News {
+    let state = flow.socket().state();
+    if !flow.opened {
+        return match state {
+            tcp::State::SynReceived | tcp::State::Listen => News::Nothing,
+            tcp::State::Closed | tcp::State::SynSent => News::Ended,
+            tcp::State::Established
+            | tcp::State::FinWait1
+            | tcp::State::FinWait2
+            | tcp::State::CloseWait
+            | tcp::State::Closing
+            | tcp::State::LastAck
+            | tcp::State::TimeWait => {
+                flow.opened = true;
+                flow.touched = now;
+                News::Opened
+            }
+        };
+    }
+    let queued = flow.socket().send_queue();
+    if queued < flow.unacked {
+        flow.touched = now;
+        return News::Acked(flow.unacked - std::mem::replace(&mut flow.unacked, queued));
+    }
+    if !flow.paused && flow.socket().recv_queue() > 0 {
+        scratch.resize(flow.socket().recv_queue(), 0);
+        if let Ok(len) = flow.socket_mut().recv_slice(scratch) {
+            scratch.truncate(len);
+            flow.delivered += len as u64;
+            flow.touched = now;
+            return News::Data;
+        }
+    }
+    if !flow.paused && !flow.finished && flow.client_finished() {
+        flow.finished = true;
+        flow.touched = now;
+        return News::Finished;
+    }
+    if state == tcp::State::Closed { News::Ended } else { News::Nothing }
+}
+
+/// What a service may do, on behalf of the stack that called it.
+struct Mouth<'a> {
+    table: &'a mut Table,
+    dirty: &'a mut VecDeque<Key>,
+    udp: Option<&'a mut UdpPort>,
+    tx_buffer: usize,
+    mtu: usize,
+    counters: &'a mut Counters,
+}
+
+impl Mouth<'_> {
+    /// The flow, marked to be served.
+    fn touch(&mut self, id: FlowId) -> Option<&mut crate::flow::Flow> {
+        let key = self.table.find_id(id)?;
+        let flow = self.table.get_mut(key)?;
+        if !std::mem::replace(&mut flow.dirty, true) {
+            self.dirty.push_back(key);
+        }
+        Some(flow)
+    }
+}
+
+impl Outputs for Mouth<'_> {
+    fn credit(&self, flow: FlowId) -> usize {
+        self.table.by_id(flow).map_or(0, |flow| self.tx_buffer.saturating_sub(flow.unacked))
+    }
+
+    fn send(&mut self, flow: FlowId, bytes: &[u8]) -> usize {
+        let bytes = &bytes[..bytes.len().min(self.credit(flow))];
+        let Some(flow) = self.touch(flow) else { return 0 };
+        // After FIN or RST there is nowhere to send to.
+        let taken = flow.socket_mut().send_slice(bytes).unwrap_or(0);
+        flow.unacked += taken;
+        taken
+    }
+
+    fn close(&mut self, flow: FlowId) {
+        if let Some(flow) = self.touch(flow) {
+            flow.closing = true;
+            flow.socket_mut().close();
+        }
+    }
+
+    fn abort(&mut self, flow: FlowId) {
+        if let Some(flow) = self.touch(flow) {
+            flow.ended_by = Some(CloseReason::Aborted);
+            flow.socket_mut().abort();
+        }
+    }
+
+    fn pause(&mut self, flow: FlowId) {
+        if let Some(flow) = self.touch(flow) {
+            flow.paused = true;
+        }
+    }
+
+    fn resume(&mut self, flow: FlowId) {
+        if let Some(flow) = self.touch(flow) {
+            flow.paused = false;
+        }
+    }
+
+    fn datagram(&mut self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) {
+        let sent = self.udp.as_mut().is_some_and(|port| port.send(local, remote, bytes, self.mtu));
+        if !sent {
+            self.counters.datagrams_unsent += 1;
+        }
+    }
+}

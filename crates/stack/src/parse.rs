@@ -1,0 +1,103 @@
+//! Where a frame belongs, by its headers alone.
+
+use std::net::{IpAddr, SocketAddr};
+
+use smoltcp::wire::{
+    EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet,
+    Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket,
+};
+
+/// The ends of a TCP connection, as this stack sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tuple {
+    /// The client.
+    pub remote: SocketAddr,
+    /// The service.
+    pub local: SocketAddr,
+}
+
+/// The part of a TCP header that admission and the filter look at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    pub(crate) tuple: Tuple,
+    pub(crate) sequence: TcpSeqNumber,
+    pub(crate) syn: bool,
+    pub(crate) ack: bool,
+    pub(crate) rst: bool,
+}
+
+/// What a frame carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Payload {
+    Tcp(Segment),
+    /// The destination port.
+    Udp(u16),
+    Malformed,
+    Other,
+}
+
+/// A frame, as far as the stack needs to know it before smoltcp does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parsed {
+    pub(crate) source_mac: EthernetAddress,
+    /// Source and destination of an IP packet.
+    pub(crate) ends: Option<(IpAddress, IpAddress)>,
+    pub(crate) payload: Payload,
+}
+
+pub(crate) fn parse(frame: &[u8]) -> Option<Parsed> {
+    let ethernet = EthernetFrame::new_checked(frame).ok()?;
+    let source_mac = ethernet.src_addr();
+    let packet = ip(ethernet.ethertype(), ethernet.payload());
+    let ends = packet.map(|(source, destination, _, _)| (source, destination));
+    let payload = match packet {
+        Some((source, destination, IpProtocol::Tcp, bytes)) => {
+            tcp(source, destination, bytes).map_or(Payload::Malformed, Payload::Tcp)
+        }
+        Some((_, _, IpProtocol::Udp, bytes)) => UdpPacket::new_checked(bytes)
+            .map_or(Payload::Malformed, |datagram| Payload::Udp(datagram.dst_port())),
+        Some(_) | None => Payload::Other,
+    };
+    Some(Parsed { source_mac, ends, payload })
+}
+
+type Ip<'a> = (IpAddress, IpAddress, IpProtocol, &'a [u8]);
+
+fn ip(protocol: EthernetProtocol, bytes: &[u8]) -> Option<Ip<'_>> {
+    match protocol {
+        EthernetProtocol::Ipv4 => {
+            let packet = Ipv4Packet::new_checked(bytes).ok()?;
+            let (source, destination) = (packet.src_addr().into(), packet.dst_addr().into());
+            Some((source, destination, packet.next_header(), packet.payload()))
+        }
+        EthernetProtocol::Ipv6 => {
+            let packet = Ipv6Packet::new_checked(bytes).ok()?;
+            let (source, destination) = (packet.src_addr().into(), packet.dst_addr().into());
+            Some((source, destination, packet.next_header(), packet.payload()))
+        }
+        EthernetProtocol::Arp | EthernetProtocol::Unknown(_) => None,
+    }
+}
+
+fn tcp(source: IpAddress, destination: IpAddress, bytes: &[u8]) -> Option<Segment> {
+    let packet = TcpPacket::new_checked(bytes).ok()?;
+    Some(Segment {
+        tuple: Tuple {
+            remote: socket_addr(source, packet.src_port()),
+            local: socket_addr(destination, packet.dst_port()),
+        },
+        sequence: packet.seq_number(),
+        syn: packet.syn(),
+        ack: packet.ack(),
+        rst: packet.rst(),
+    })
+}
+
+/// smoltcp's address and a port as the standard library writes them.
+pub(crate) fn socket_addr(address: IpAddress, port: u16) -> SocketAddr {
+    let address = match address {
+        IpAddress::Ipv4(address) => IpAddr::V4(address),
+        IpAddress::Ipv6(address) => IpAddr::V6(address),
+    };
+    SocketAddr::new(address, port)
+}

@@ -1,0 +1,55 @@
+//! What a stack says about itself.
+
+/// The state of a stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Status {
+    /// Connections there are, half-open ones included.
+    pub flows: usize,
+    /// Those whose handshake is not complete.
+    pub half_open: usize,
+    /// How many there may be.
+    pub flows_max: usize,
+    /// Counts since the start.
+    pub counters: Counters,
+}
+
+/// Counts since the start. Every frame is one of: empty, tcp, udp, other, malformed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counters {
+    /// Frames the gate handed up empty.
+    pub frames_empty: u64,
+    /// TCP segments for this stack.
+    pub frames_tcp: u64,
+    /// UDP datagrams for a service.
+    pub frames_udp: u64,
+    /// Everything else: ARP, NDP, ICMP, UDP to closed ports.
+    pub frames_other: u64,
+    /// TCP or UDP that ends before its header does.
+    pub frames_malformed: u64,
+    /// Connections accepted: their SYN was answered.
+    pub flows_accepted: u64,
+    /// Connections whose handshake was completed.
+    pub flows_opened: u64,
+    /// Connections that ended, for whatever reason.
+    pub flows_closed: u64,
+    /// SYNs dropped because there are too many connections.
+    pub syns_over_limit: u64,
+    /// Half-open connections that gave way to newer ones.
+    pub half_open_evicted: u64,
+    /// Half-open connections that were never completed.
+    pub half_open_expired: u64,
+    /// Segments for no connection; a RST answers them.
+    pub segments_stray: u64,
+    /// RSTs that were not exactly at the next expected number (RFC 5961 §3.2).
+    pub resets_inexact: u64,
+    /// Connections reset after the idle time.
+    pub flows_idle: u64,
+    /// Connections that the client never closed.
+    pub flows_fin_wait: u64,
+    /// Connections reset because smoltcp had stopped retransmitting.
+    pub flows_wedged: u64,
+    /// Neighbours learned from traffic.
+    pub neighbours_learned: u64,
+    /// Datagrams of a service that did not fit the queue or the MTU.
+    pub datagrams_unsent: u64,
+}

@@ -1,0 +1,140 @@
+//! The flows: found by four-tuple, by id, or by place; never walked on a packet's way.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
+
+use siphasher::sip::SipHasher13;
+
+use crate::Tuple;
+use crate::flow::Flow;
+use crate::service::FlowId;
+
+/// A flow's place, and which of the place's tenants it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    place: u32,
+    generation: u32,
+}
+
+/// Keyed, because clients choose the tuples; deterministic, because nodes must agree.
+#[derive(Clone)]
+pub(crate) struct Keyed([u8; 16]);
+
+impl BuildHasher for Keyed {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        SipHasher13::new_with_key(&self.0)
+    }
+}
+
+/// Flow ids count up: no hash is needed, only a spread.
+#[derive(Clone, Default)]
+pub(crate) struct Spread(u64);
+
+impl BuildHasher for Spread {
+    type Hasher = Spread;
+
+    fn build_hasher(&self) -> Spread {
+        Spread(0)
+    }
+}
+
+impl Hasher for Spread {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.write_u64(u64::from(byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+struct Place {
+    generation: u32,
+    flow: Option<Flow>,
+}
+
+pub(crate) struct Table {
+    places: Vec<Place>,
+    free: Vec<u32>,
+    by_tuple: HashMap<Tuple, Key, Keyed>,
+    by_id: HashMap<u64, Key, Spread>,
+    next_id: u64,
+}
+
+impl Table {
+    pub(crate) fn new(key: [u8; 16]) -> Self {
+        Table {
+            places: Vec::new(),
+            free: Vec::new(),
+            by_tuple: HashMap::with_hasher(Keyed(key)),
+            by_id: HashMap::with_hasher(Spread::default()),
+            next_id: 1,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_tuple.len()
+    }
+
+    /// Adds a flow made by `make` for the next id.
+    pub(crate) fn insert(&mut self, tuple: Tuple, make: impl FnOnce(FlowId) -> Flow) -> Key {
+        let id = self.next_id;
+        self.next_id += 1;
+        let flow = make(FlowId(id));
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(Place { generation: 0, flow: None });
+            self.places.len() as u32 - 1
+        });
+        let entry = &mut self.places[place as usize];
+        entry.flow = Some(flow);
+        let key = Key { place, generation: entry.generation };
+        self.by_tuple.insert(tuple, key);
+        self.by_id.insert(id, key);
+        key
+    }
+
+    pub(crate) fn remove(&mut self, key: Key) -> Option<Flow> {
+        let entry = self.places.get_mut(key.place as usize)?;
+        let flow = entry.flow.take_if(|_| entry.generation == key.generation)?;
+        entry.generation = entry.generation.wrapping_add(1);
+        self.free.push(key.place);
+        self.by_tuple.remove(&flow.tuple);
+        self.by_id.remove(&flow.id.0);
+        Some(flow)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Flow> {
+        let entry = self.places.get_mut(key.place as usize)?;
+        entry.flow.as_mut().filter(|_| entry.generation == key.generation)
+    }
+
+    pub(crate) fn find(&self, tuple: &Tuple) -> Option<Key> {
+        self.by_tuple.get(tuple).copied()
+    }
+
+    pub(crate) fn find_id(&self, id: FlowId) -> Option<Key> {
+        self.by_id.get(&id.0).copied()
+    }
+
+    pub(crate) fn by_id(&self, id: FlowId) -> Option<&Flow> {
+        let key = self.find_id(id)?;
+        self.places.get(key.place as usize)?.flow.as_ref()
+    }
+
+    /// Every flow, by place: for the end of an activation only.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let occupied = |(place, entry): (usize, &Place)| {
+            let key = Key { place: place as u32, generation: entry.generation };
+            entry.flow.as_ref().map(|_| key)
+        };
+        self.places.iter().enumerate().filter_map(occupied).collect()
+    }
+}
