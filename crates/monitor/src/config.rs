@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use locum_types::{GroupId, NodeId, Priority};
+use locum_types::{GroupId, Instant, NodeId, Priority};
 
 /// The configuration of a monitor. Whoever builds it has validated it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,22 +31,64 @@ impl Config {
 
     /// How long a node listens after its start before it takes part, with an active node in sight.
     pub(crate) fn join_time(&self) -> Duration {
-        self.dead_after * 2
+        self.dead_after.saturating_mul(2)
     }
 
     /// The same with nobody active in sight: a bridge port may take a moment to forward.
     pub(crate) fn lonely_join_time(&self) -> Duration {
-        (self.dead_after * 4).max(Duration::from_millis(100))
+        self.dead_after.saturating_mul(4).max(Duration::from_millis(100))
     }
 
     /// How long a vacancy is left to others when an active node stepped down without naming anyone:
     /// long enough for its successor's first beat.
     pub(crate) fn vacancy_wait(&self) -> Duration {
-        self.interval * 2
+        self.interval.saturating_mul(2)
     }
 
     /// After this time an offer is given up.
     pub(crate) fn handover_limit(&self) -> Duration {
-        (self.dead_after * 5).max(Duration::from_millis(200))
+        self.dead_after.saturating_mul(5).max(Duration::from_millis(200))
+    }
+}
+
+/// The times this node keeps. They are the configured ones, except that after a reload to longer
+/// times it goes on with the shorter ones until its peers have heard several beats that say so: the
+/// poll sequence of RFC 5880 §6.8.3 without its handshake.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    interval: Duration,
+    dead_after: Duration,
+    /// The times before the reload, and until when they matter.
+    before: Option<(Duration, Duration, Instant)>,
+}
+
+/// For how many of the old detection times the old pace is kept.
+const EASING_TIMES: u32 = 2;
+
+impl Pace {
+    pub(crate) fn new(config: &Config) -> Self {
+        Pace { interval: config.interval, dead_after: config.dead_after, before: None }
+    }
+
+    /// Goes over to the times of `config`.
+    pub(crate) fn change(&mut self, now: Instant, config: &Config) {
+        let (interval, dead_after) = (self.interval(now), self.dead_after(now));
+        let until = now + dead_after.saturating_mul(EASING_TIMES);
+        *self = Pace { before: Some((interval, dead_after, until)), ..Pace::new(config) };
+    }
+
+    /// How long after a beat the next one is due.
+    pub(crate) fn interval(&self, now: Instant) -> Duration {
+        self.easing(now).map_or(self.interval, |(interval, _)| interval.min(self.interval))
+    }
+
+    /// For how long after a beat this node may be active: no longer than its peers wait.
+    pub(crate) fn dead_after(&self, now: Instant) -> Duration {
+        self.easing(now).map_or(self.dead_after, |(_, dead_after)| dead_after.min(self.dead_after))
+    }
+
+    fn easing(&self, now: Instant) -> Option<(Duration, Duration)> {
+        let (interval, dead_after, until) = self.before?;
+        (now < until).then_some((interval, dead_after))
     }
 }

@@ -9,23 +9,32 @@ use crate::peer::{Peer, timestamp_of};
 use crate::{Deadline, Event, Monitor, Output};
 
 /// Beats leave up to a quarter of the interval early (RFC 5880 §6.8.7), so that nodes do not fall into step.
-const JITTER_SHARE: u32 = 4;
+const JITTER_SHARE: u64 = 4;
+/// Two beats to one peer are at least this share of the interval apart, so that no two nodes ping-pong.
+const PAUSE_SHARE: u32 = 4;
 /// A sign of a rival starts the announcements anew at most this often.
 const ANNOUNCE_EVERY: Duration = Duration::from_millis(100);
 
 impl Monitor {
-    /// Sends a beat to every peer. An active node's lease is renewed with it, counted from before
-    /// the beat leaves: whoever hears it waits at least as long.
-    pub(crate) fn beat_all(&mut self, now: Instant, intent: Intent) {
+    /// The regular beats. An active node's lease is renewed with them, counted from before they
+    /// leave: whoever hears one waits at least as long.
+    pub(crate) fn beat_in_turn(&mut self, now: Instant) {
         if self.mode == Mode::Active {
             self.grant(now);
         }
-        for index in 0..self.config.peers.len() {
-            self.beat(now, self.config.peers[index], intent);
+        self.beat_all(now, Intent::None);
+    }
+
+    /// Sends a beat to every peer; the next round is due an interval from now.
+    pub(crate) fn beat_all(&mut self, now: Instant, intent: Intent) {
+        let peers: Vec<NodeId> = self.peers.keys().copied().collect();
+        for peer in peers {
+            self.beat(now, peer, intent);
         }
-        let early = self.rng.u32(..self.interval_us() / JITTER_SHARE + 1);
-        self.beat_at =
-            now + self.config.interval.saturating_sub(Duration::from_micros(early.into()));
+        let interval = self.pace.interval(now);
+        let interval_us = u64::try_from(interval.as_micros()).unwrap_or(u64::MAX);
+        let early = Duration::from_micros(self.rng.u64(..=interval_us / JITTER_SHARE));
+        self.beat_at = now + interval.saturating_sub(early);
     }
 
     /// Sends one beat to one peer.
@@ -36,49 +45,60 @@ impl Monitor {
         self.send(now, to, Said { intent, sequence, echo });
     }
 
-    /// Answers an introduction out of turn, but not so often that two nodes ping-pong.
+    /// Answers an introduction out of turn.
     pub(crate) fn answer_introduction(&mut self, now: Instant, to: NodeId) {
-        let pause = self.config.interval / JITTER_SHARE;
-        let Some(peer) = self.peers.get_mut(&to) else { return };
-        if now < peer.sent_at + pause {
+        let pause = self.config.interval / PAUSE_SHARE;
+        let Some(peer) = self.peers.get_mut(&to).filter(|peer| now >= peer.sent_at + pause) else {
             return;
-        }
+        };
         let (sequence, echo) = (peer.next_sequence(), peer.introduction_echo());
         self.send(now, to, Said { intent: Intent::None, sequence, echo });
+    }
+
+    /// Sends a plain beat out of turn.
+    pub(crate) fn beat_out_of_turn(&mut self, now: Instant, to: NodeId) {
+        let pause = self.config.interval / PAUSE_SHARE;
+        if self.peers.get(&to).is_some_and(|peer| now >= peer.sent_at + pause) {
+            self.beat(now, to, Intent::None);
+        }
     }
 
     fn send(&mut self, now: Instant, to: NodeId, said: Said) {
         let Some(peer) = self.peers.get_mut(&to) else { return };
         peer.sent_at = now;
-        let Some(peer) = self.peers.get(&to) else { return };
-        let beat = self.compose(now, peer, said);
+        let heard_at = peer.detector.heard_at().filter(|_| peer.boot().is_some());
+        let age_us = |at: Instant| u32::try_from((now - at).as_micros()).unwrap_or(u32::MAX);
+        let echoed = peer.latest.zip(heard_at);
+        let heard = Heard {
+            recent: peer.recent(),
+            age_us: heard_at.map(age_us),
+            timestamp_echo: echoed
+                .map(|(beat, at)| TimestampEcho { timestamp: beat.timestamp, held_us: age_us(at) }),
+        };
+        let beat = Beat { timestamp: timestamp_of(now), ..self.compose(to, said, heard) };
         self.counters.beats_sent += 1;
         self.push(Output::Beat(beat));
     }
 
-    fn compose(&self, now: Instant, peer: &Peer, said: Said) -> Beat {
-        let heard_at = peer.detector.heard_at().filter(|_| peer.boot().is_some());
-        let age_us = |at: Instant| u32::try_from((now - at).as_micros()).unwrap_or(u32::MAX - 1);
-        let echoed = peer.latest.zip(heard_at);
+    fn compose(&self, to: NodeId, said: Said, heard: Heard) -> Beat {
         Beat {
             group: self.config.group,
             from: self.config.node,
-            to: peer.id,
+            to,
             boot: self.boot,
             echo: said.echo,
             sequence: said.sequence,
             term: self.term,
             mode: self.mode,
-            health: self.health,
+            health: self.health(),
             priority: self.config.priority,
             position: self.position,
             interval: self.config.interval,
             dead_after: self.config.dead_after,
-            heard: peer.recent(),
-            heard_age_us: heard_at.map(age_us),
-            timestamp: timestamp_of(now),
-            timestamp_echo: echoed
-                .map(|(beat, at)| TimestampEcho { timestamp: beat.timestamp, held_us: age_us(at) }),
+            heard: heard.recent,
+            heard_age_us: heard.age_us,
+            timestamp: 0,
+            timestamp_echo: heard.timestamp_echo,
             intent: said.intent,
         }
     }
@@ -90,14 +110,16 @@ impl Monitor {
             return Vec::new();
         }
         let intent = Intent::Resign(ResignReason::Crash);
-        let said = |echo| Said { intent, sequence: u64::MAX, echo: Some(echo) };
-        let peers = self.peers.values().filter_map(|peer| Some((peer, peer.boot()?)));
-        peers.map(|(peer, boot)| self.compose(self.since, peer, said(boot))).collect()
+        let last_word = |peer: &Peer| {
+            let said = Said { intent, sequence: u64::MAX, echo: Some(peer.boot()?) };
+            Some(self.compose(peer.id, said, Heard::default()))
+        };
+        self.peers.values().filter_map(last_word).collect()
     }
 
     /// Publishes the mode, with a lease of one detection time from now.
     pub(crate) fn grant(&mut self, now: Instant) {
-        self.lease = now + self.config.dead_after;
+        self.lease = now + self.pace.dead_after(now);
         let grant = Grant { mode: self.mode, term: self.term, lease: self.lease };
         self.push(Output::Grant(grant));
     }
@@ -134,12 +156,8 @@ impl Monitor {
     /// When the next peer's detection time ends.
     pub(crate) fn silence_deadline(&self) -> Option<(Instant, Deadline)> {
         let up = self.peers.values().filter(|peer| peer.reported_up);
-        let ends = up.map(|peer| peer.detector.base() + peer.timeout(self.config.dead_after));
+        let ends = up.map(|peer| peer.dies_at(self.config.dead_after));
         ends.min().map(|at| (at, Deadline::PeerSilence))
-    }
-
-    fn interval_us(&self) -> u32 {
-        u32::try_from(self.config.interval.as_micros()).unwrap_or(u32::MAX - 1)
     }
 }
 
@@ -148,4 +166,12 @@ struct Said {
     intent: Intent,
     sequence: u64,
     echo: Option<BootNonce>,
+}
+
+/// What a beat says about what was heard of its receiver.
+#[derive(Clone, Copy, Debug, Default)]
+struct Heard {
+    recent: u32,
+    age_us: Option<u32>,
+    timestamp_echo: Option<TimestampEcho>,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use locum_types::{Cause, Health, Instant, Mode, NodeId, ResignReason};
 
 use crate::peer::Merit;
-use crate::{Config, Deadline, Monitor, Output};
+use crate::{Config, Deadline, Event, Monitor, Output};
 
 /// Probes in one detection time: at 3/6, 4/6 and 5/6 of it, so that answers are in before it ends.
 const PROBES: u32 = 3;
@@ -18,27 +18,34 @@ pub(crate) struct Vacancy {
     /// How long the best node leaves it to others.
     wait: Duration,
     cause: Cause,
+    /// Whether somebody may be active after all, and is to be asked.
+    is_doubtful: bool,
 }
 
 impl Vacancy {
-    /// Nobody was heard yet.
-    pub(crate) fn at_start(now: Instant, config: &Config) -> Self {
-        Vacancy { since: now, wait: config.dead_after, cause: Cause::NoActive }
+    /// Nobody was heard yet, or is expected any more.
+    pub(crate) fn unknown(now: Instant, config: &Config) -> Self {
+        Vacancy { since: now, wait: config.dead_after, cause: Cause::NoActive, is_doubtful: true }
     }
 
-    /// The active node is no longer active and did not say why.
+    /// The active node is no longer active and did not say why: it yielded to a node that is.
     pub(crate) fn stepped_down(now: Instant, config: &Config) -> Self {
-        Vacancy { since: now, wait: config.vacancy_wait(), cause: Cause::NoActive }
+        Vacancy { wait: config.vacancy_wait(), ..Vacancy::unknown(now, config) }
+    }
+
+    /// The active node fell silent by its own decision, and nobody follows it.
+    pub(crate) fn fenced(now: Instant) -> Self {
+        Vacancy { since: now, wait: Duration::ZERO, cause: Cause::NoActive, is_doubtful: false }
     }
 
     /// The active node said goodbye: no time to lose.
     pub(crate) fn resigned(now: Instant, peer: NodeId, reason: ResignReason) -> Self {
-        Vacancy { since: now, wait: Duration::ZERO, cause: Cause::Resigned { peer, reason } }
+        Vacancy { cause: Cause::Resigned { peer, reason }, ..Vacancy::fenced(now) }
     }
 
-    /// This node was active and is alone: the detection time has passed already.
+    /// Nobody was heard, nor answered probes, for a detection time that has passed already.
     pub(crate) fn alone(now: Instant) -> Self {
-        Vacancy { since: now, wait: Duration::ZERO, cause: Cause::NoActive }
+        Vacancy::fenced(now)
     }
 
     pub(crate) fn refresh(&mut self, now: Instant) {
@@ -54,7 +61,7 @@ pub(crate) struct Probing {
     sent: u32,
 }
 
-/// A silence that ends in a claim.
+/// A silence that ends in a claim, or at the end of a fence.
 struct Silence {
     base: Instant,
     timeout: Duration,
@@ -63,19 +70,29 @@ struct Silence {
     probe: bool,
 }
 
+impl Silence {
+    fn ends_at(&self) -> Instant {
+        self.base + self.timeout
+    }
+}
+
 impl Monitor {
     /// What the mode itself calls for at the end of a turn.
     pub(crate) fn judge(&mut self, now: Instant) {
         match self.mode {
             Mode::Joining => {
+                self.follow_another(now);
                 if now >= self.join_at() {
                     self.vacancy.refresh(now);
                     self.change_mode(now, Mode::Waiting, Cause::Joined);
                 }
             }
-            Mode::Fenced => self.judge_fence(now),
+            Mode::Fenced => {
+                self.follow_another(now);
+                self.judge_fence(now);
+            }
             Mode::Active => self.judge_health(now),
-            Mode::Waiting => {}
+            Mode::Waiting => self.follow_another(now),
         }
         // A node that has just become waiting may claim in the same turn.
         if self.mode == Mode::Waiting {
@@ -88,14 +105,28 @@ impl Monitor {
     pub(crate) fn mode_deadline(&self) -> Option<(Instant, Deadline)> {
         match self.mode {
             Mode::Joining => Some((self.join_at(), Deadline::Join)),
-            Mode::Fenced if self.may_leave_fence() => Some((self.fence_ends_at(), Deadline::Fence)),
-            Mode::Fenced | Mode::Active => None,
+            Mode::Fenced => {
+                let silence = self.fence_silence()?;
+                let until = self.duplicate_until();
+                if self.turn_at < until {
+                    return Some((until, Deadline::Fence));
+                }
+                Some(self.with_probe(&silence, (silence.ends_at(), Deadline::Fence)))
+            }
+            Mode::Active => None,
             Mode::Waiting => {
                 let silence = self.silence()?;
-                let claim = (self.claim_at(&silence, silence.base), Deadline::Claim);
-                let probe = self.next_probe(&silence).map(|at| (at, Deadline::Probe));
-                probe.into_iter().chain([claim]).min_by_key(|&(at, _)| at)
+                let claim = (self.claim_at(&silence, self.turn_at), Deadline::Claim);
+                Some(self.with_probe(&silence, claim))
             }
+        }
+    }
+
+    /// The next probe, or `end` if that is sooner.
+    fn with_probe(&self, silence: &Silence, end: (Instant, Deadline)) -> (Instant, Deadline) {
+        match self.next_probe(silence) {
+            Some(at) if at < end.0 => (at, Deadline::Probe),
+            Some(_) | None => end,
         }
     }
 
@@ -109,89 +140,116 @@ impl Monitor {
 
     /// A fenced node speaks again when it has heard the group, or has heard nobody for long enough.
     fn judge_fence(&mut self, now: Instant) {
-        let duplicate = self.duplicate_until.is_some_and(|until| now < until);
-        if duplicate || !self.may_leave_fence() {
+        let Some(silence) = self.fence_silence() else { return };
+        if now < self.duplicate_until() {
             return;
         }
-        let heard = |at: Instant| at > self.since;
-        if self.peers.values().any(|peer| peer.detector.heard_at().is_some_and(heard)) {
+        let since_fenced = |at: Instant| at > self.since;
+        let heard_by = |heard_at: Option<Instant>| heard_at.is_some_and(since_fenced);
+        if self.peers.values().any(|peer| heard_by(peer.detector.heard_at())) {
             if self.active_peer.is_none() {
                 self.vacancy = Vacancy::stepped_down(now, &self.config);
             }
             self.change_mode(now, Mode::Waiting, Cause::Heard);
-        } else if now >= self.fence_ends_at() {
+        } else if heard_by(self.answered_at) {
+            self.vacate(Vacancy::unknown(now, &self.config));
+            self.change_mode(now, Mode::Waiting, Cause::Heard);
+        } else if now >= silence.ends_at() {
             self.vacate(Vacancy::alone(now));
             self.change_mode(now, Mode::Waiting, Cause::Alone);
+        } else {
+            self.probe_if_due(now, &silence);
         }
     }
 
-    /// Without a link, or with a service that failed and nobody to wait for, it stays silent.
-    fn may_leave_fence(&self) -> bool {
-        self.link_up && (self.health > Health::Failed || self.active_peer.is_some())
-    }
-
-    fn fence_ends_at(&self) -> Instant {
-        let silent_since = self.peers.values().map(|peer| peer.detector.base()).max();
-        let base = silent_since.unwrap_or(self.since).max(self.since);
-        (base + self.config.dead_after).max(self.duplicate_until.unwrap_or(Instant::ZERO))
+    /// The silence after which a fenced node is alone. `None`: it has to stay fenced, without a link,
+    /// or with a service that failed and nobody active to wait for.
+    fn fence_silence(&self) -> Option<Silence> {
+        let may_leave =
+            self.link_up && (self.health > Health::Failed || self.active_peer.is_some());
+        if !may_leave {
+            return None;
+        }
+        let (mut base, mut timeout) = (self.since, self.config.dead_after);
+        for peer in self.peers.values() {
+            base = base.max(peer.detector.base());
+            timeout = timeout.max(peer.timeout(self.config.dead_after));
+        }
+        Some(Silence { base, timeout, cause: Cause::Alone, probe: true })
     }
 
     /// Probes when it is time to, claims when it is time to.
     fn judge_vacancy(&mut self, now: Instant) {
         let Some(silence) = self.silence() else { return };
+        self.notice_lost_beats(now);
         if now >= self.claim_at(&silence, now) {
             self.change_mode(now, Mode::Active, silence.cause);
+        } else {
+            self.probe_if_due(now, &silence);
+        }
+    }
+
+    /// Beats have been missing for so long that only answers to probes keep this node waiting.
+    fn notice_lost_beats(&mut self, now: Instant) {
+        let Some(peer) = self.active_peer.and_then(|id| self.peers.get(&id)) else { return };
+        let answered = self.answered_at.is_some_and(|at| at > peer.detector.base());
+        let lost = answered && now >= peer.dies_at(self.config.dead_after);
+        let peer = peer.id;
+        if lost && !std::mem::replace(&mut self.degraded, true) {
+            self.tell(Event::Degraded { peer });
+        }
+    }
+
+    fn probe_if_due(&mut self, now: Instant, silence: &Silence) {
+        if self.next_probe(silence).is_none_or(|at| now < at) {
             return;
         }
-        if self.next_probe(&silence).is_some_and(|at| now >= at) {
-            if self.probing.base != silence.base {
-                self.probing = Probing { base: silence.base, sent: 0 };
-            }
-            // After a late turn one probe stands for all that were due.
-            while self.next_probe(&silence).is_some_and(|at| now >= at) {
-                self.probing.sent += 1;
-            }
-            self.counters.probes_sent += 1;
-            self.push(Output::Probe);
+        if self.probing.base != silence.base {
+            self.probing = Probing { base: silence.base, sent: 0 };
         }
+        // After a late turn one probe stands for all that were due.
+        while self.next_probe(silence).is_some_and(|at| now >= at) {
+            self.probing.sent += 1;
+        }
+        self.counters.probes_sent += 1;
+        self.push(Output::Probe);
     }
 
     /// The silence that this waiting node may have to end; `None` if it must not.
     fn silence(&self) -> Option<Silence> {
-        if !self.link_up || self.health == Health::Failed || self.shutdown.is_some() {
+        if self.health() == Health::Failed || self.shutdown.is_some() {
             return None;
         }
         let answered = self.answered_at.unwrap_or(Instant::ZERO);
         if let Some(peer) = self.active_peer.and_then(|id| self.peers.get(&id)) {
-            let base = peer.detector.base().max(answered);
-            let timeout = peer.timeout(self.config.dead_after);
             return Some(Silence {
-                base,
-                timeout,
+                base: peer.detector.base().max(answered).max(self.well_since),
+                timeout: peer.timeout(self.config.dead_after),
                 cause: Cause::Silence { peer: peer.id },
                 probe: true,
             });
         }
-        let Vacancy { since, wait, cause } = self.vacancy;
+        let Vacancy { since, wait, cause, is_doubtful } = self.vacancy;
         // An answer means that somebody serves; but one from before the goodbye proves nothing.
-        let base = if wait.is_zero() { since } else { since.max(answered) };
-        Some(Silence { base, timeout: wait, cause, probe: !wait.is_zero() })
+        let base = if is_doubtful { since.max(answered).max(self.well_since) } else { since };
+        Some(Silence { base, timeout: wait, cause, probe: is_doubtful })
     }
 
     /// When this node claims, if the silence goes on: the end of the time, and a step per rank.
     fn claim_at(&self, silence: &Silence, now: Instant) -> Instant {
-        silence.base + silence.timeout + self.config.stagger() * self.rank(now)
+        silence.ends_at() + self.config.stagger().saturating_mul(self.rank(now))
     }
 
     fn next_probe(&self, silence: &Silence) -> Option<Instant> {
         let sent = if self.probing.base == silence.base { self.probing.sent } else { 0 };
         let step = silence.timeout / PROBE_STEPS;
-        (silence.probe && sent < PROBES).then(|| silence.base + step * (PROBES + sent))
+        (silence.probe && sent < PROBES).then(|| silence.base + step.saturating_mul(PROBES + sent))
     }
 
     /// How many living waiting nodes are better than this one.
     fn rank(&self, now: Instant) -> u32 {
-        let better = |merit: &Merit| *merit > self.merit();
+        let ours = (self.health(), self.position, self.config.priority, self.config.node);
+        let better = |merit: &Merit| *merit > ours;
         self.candidates(now).filter(better).count() as u32
     }
 
@@ -200,12 +258,13 @@ impl Monitor {
         self.candidates(now).max()
     }
 
-    pub(crate) fn candidates(&self, now: Instant) -> impl Iterator<Item = Merit> {
-        let dead_after = self.config.dead_after;
-        self.peers.values().filter_map(move |peer| peer.candidacy(now, dead_after))
+    /// Whether this peer could take over.
+    pub(crate) fn is_candidate(&self, now: Instant, id: NodeId) -> bool {
+        self.candidates(now).any(|(_, _, _, candidate)| candidate == id)
     }
 
-    fn merit(&self) -> Merit {
-        (self.health, self.position, self.config.priority, self.config.node)
+    fn candidates(&self, now: Instant) -> impl Iterator<Item = Merit> {
+        let dead_after = self.config.dead_after;
+        self.peers.values().filter_map(move |peer| peer.candidacy(now, dead_after))
     }
 }

@@ -6,10 +6,14 @@ use locum_types::{Cause, Health, Instant, Mode, NodeId, ResignReason};
 use locum_wire::{Beat, Intent};
 
 use crate::election::Vacancy;
-use crate::{Deadline, Event, Monitor, Output};
+use crate::peer::age_of;
+use crate::{Deadline, Event, Monitor};
 
 /// A waiting node that should be active asks this often.
 const REQUEST_EVERY: Duration = Duration::from_millis(50);
+/// After an offer that nobody took, the node offers nothing of its own accord for so many times as
+/// long as it waited.
+const OFFER_PAUSE: u32 = 5;
 
 /// An offer that waits for its successor's first active beat.
 #[derive(Clone, Copy, Debug)]
@@ -23,19 +27,32 @@ pub(crate) struct Handover {
 impl Monitor {
     /// The operator's hand-over.
     pub(crate) fn hand_over(&mut self, now: Instant, to: Option<NodeId>) {
-        if let Err(why) = self.status(now).check_handover(to) {
-            self.tell(Event::HandoverRefused { why });
-            return;
+        match self.choose_successor(now, to) {
+            Ok(to) => self.offer(now, to, ResignReason::Handover),
+            Err(why) => self.tell(Event::HandoverRefused { why }),
         }
-        let best = self.best_candidate(now).map(|(_, _, _, id)| id);
-        if let Some(to) = to.or(best) {
-            self.offer(now, to, ResignReason::Handover);
+    }
+
+    fn choose_successor(&self, now: Instant, to: Option<NodeId>) -> Result<NodeId, &'static str> {
+        if self.mode != Mode::Active {
+            return Err("this node is not active; ask the one that is");
+        }
+        if self.handover.is_some() {
+            return Err("a hand-over is under way");
+        }
+        match to {
+            Some(to) if self.is_candidate(now, to) => Ok(to),
+            Some(_) => Err("that node is not waiting and healthy"),
+            None => {
+                let best = self.best_candidate(now);
+                best.map(|(_, _, _, id)| id).ok_or("no other node is waiting and healthy")
+            }
         }
     }
 
     fn offer(&mut self, now: Instant, to: NodeId, reason: ResignReason) {
         self.counters.handovers_offered += 1;
-        let again_at = now + self.config.interval / 2;
+        let again_at = now + self.pace.interval(now) / 2;
         self.handover = Some(Handover { to, reason, since: now, again_at });
         self.beat(now, to, Intent::Offer(reason));
     }
@@ -49,19 +66,33 @@ impl Monitor {
             return;
         };
         if now >= handover.since + self.config.handover_limit() {
-            self.handover = None;
-            self.counters.handovers_failed += 1;
-            self.tell(Event::HandoverFailed { to: handover.to });
-            if let Some(reason) = self.shutdown {
-                self.resign(now, reason);
-            } else if self.health == Health::Failed {
-                self.resign_for_health(now);
-            }
+            self.give_up_handover(now, handover);
         } else if now >= handover.again_at {
-            handover.again_at = now + self.config.interval / 2;
+            handover.again_at = now + self.pace.interval(now) / 2;
             self.handover = Some(handover);
             self.beat(now, handover.to, Intent::Offer(handover.reason));
         }
+    }
+
+    fn give_up_handover(&mut self, now: Instant, handover: Handover) {
+        self.handover = None;
+        self.offer_pause_until = now + self.config.handover_limit().saturating_mul(OFFER_PAUSE);
+        self.counters.handovers_failed += 1;
+        self.tell(Event::HandoverFailed { to: handover.to });
+        if let Some(reason) = self.shutdown {
+            self.resign(now, reason);
+        } else if self.health == Health::Failed {
+            self.resign_for_health(now);
+        }
+    }
+
+    /// The successor was heard: from here on this node is silent.
+    pub(crate) fn complete_handover(&mut self, now: Instant, handover: Handover) {
+        self.counters.handovers_completed += 1;
+        // Both were active for at most this long: the offer was on its way first.
+        let took = now - handover.since;
+        self.change_mode(now, Mode::Waiting, Cause::Resigning { reason: handover.reason });
+        self.tell(Event::HandedOver { to: handover.to, took });
     }
 
     /// When an offer or a request is due again.
@@ -73,39 +104,47 @@ impl Monitor {
 
     /// Takes over from an active node that asks for it; false if it cannot be.
     pub(crate) fn accept_offer(&mut self, now: Instant, beat: &Beat, reason: ResignReason) -> bool {
+        // An offer that waited in a queue while this node was paused may have been given up since.
+        // They are repeated often enough that nothing is lost by ignoring a late one.
+        let is_fresh = age_of(now, beat).is_none_or(|age| age <= self.config.dead_after);
         let able = self.mode == Mode::Waiting
-            && self.health > Health::Failed
-            && self.link_up
+            && self.health() > Health::Failed
             && self.shutdown.is_none()
-            && beat.term >= self.term
             && self.active_peer.is_none_or(|active| active == beat.from);
-        if able {
+        if able && !is_fresh {
+            self.counters.offers_stale += 1;
+        }
+        if able && is_fresh {
             self.change_mode(now, Mode::Active, Cause::Resigned { peer: beat.from, reason });
         }
-        able
+        able && is_fresh
     }
 
     /// A peer says that it is not active any more, or is about to end.
     pub(crate) fn hear_resignation(&mut self, now: Instant, beat: &Beat, reason: ResignReason) {
-        let was_active = self.active_peer == Some(beat.from);
         match reason {
             ResignReason::Shutdown | ResignReason::Crash => {
                 if let Some(peer) = self.peers.get_mut(&beat.from) {
                     peer.retire();
-                    self.push(Output::WillChanged);
+                    self.will_changed();
                 }
             }
             ResignReason::Handover | ResignReason::Health | ResignReason::Preempt => {}
         }
-        if was_active {
-            self.vacate(Vacancy::resigned(now, beat.from, reason));
-        }
+        let vacancy = if now < self.caught_up_at {
+            // It waited in a queue while this node was paused: others have taken over since.
+            Vacancy::unknown(now, &self.config)
+        } else {
+            Vacancy::resigned(now, beat.from, reason)
+        };
+        self.vacate_if_active(beat.from, vacancy);
     }
 
     /// A waiting peer of higher priority wants to be active.
     pub(crate) fn hear_request(&mut self, now: Instant, beat: &Beat) {
         let better = beat.priority > self.config.priority && beat.health >= self.health;
-        if self.mode == Mode::Active && self.handover.is_none() && better {
+        let may_offer = self.mode == Mode::Active && self.may_offer(now);
+        if may_offer && better && self.is_candidate(now, beat.from) {
             self.offer(now, beat.from, ResignReason::Preempt);
         }
     }
@@ -123,10 +162,17 @@ impl Monitor {
     fn request_due_at(&self) -> Option<Instant> {
         let delay = self.config.preempt.filter(|_| self.mode == Mode::Waiting)?;
         let active = self.peers.get(&self.active_peer?)?.latest?;
-        let outranked = active.priority < self.config.priority && active.health <= self.health;
-        let able = outranked && self.health > Health::Failed && self.shutdown.is_none();
+        let outranked = active.priority < self.config.priority && active.health <= self.health();
+        let able = outranked && self.health() > Health::Failed && self.shutdown.is_none();
+        // Since it waits, since it is well: the delay is also the time after a lost activation.
+        let due = self.since.max(self.well_since) + delay;
         let again = self.requested_at.map_or(Instant::ZERO, |at| at + REQUEST_EVERY);
-        able.then_some((self.since + delay).max(again))
+        able.then_some(due.max(again))
+    }
+
+    /// Whether this node may offer its place of its own accord.
+    fn may_offer(&self, now: Instant) -> bool {
+        self.handover.is_none() && self.shutdown.is_none() && now >= self.offer_pause_until
     }
 
     /// An active node whose service is not well gives it to one that can do better.
@@ -134,13 +180,12 @@ impl Monitor {
         if self.health == Health::Ok || self.handover.is_some() || self.shutdown.is_some() {
             return;
         }
-        match self.best_candidate(now) {
-            Some((health, _, _, to)) if health > self.health => {
+        let better = self.best_candidate(now).filter(|&(health, _, _, _)| health > self.health);
+        match better {
+            Some((_, _, _, to)) if self.may_offer(now) => {
                 self.offer(now, to, ResignReason::Health);
             }
-            Some(_) | None if self.health == Health::Failed => {
-                self.resign_for_health(now);
-            }
+            Some(_) | None if self.health == Health::Failed => self.resign_for_health(now),
             Some(_) | None => {}
         }
     }

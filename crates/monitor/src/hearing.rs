@@ -1,6 +1,6 @@
 //! What a node makes of what it hears.
 
-use locum_types::{Cause, Instant, Mode, NodeId, Priority, Term};
+use locum_types::{BootNonce, Cause, Instant, Mode, NodeId, Priority, Term};
 use locum_wire::{Beat, Intent};
 
 use crate::election::Vacancy;
@@ -11,10 +11,19 @@ use crate::{Event, Monitor, Output};
 const DUPLICATE_MEMORY: u32 = 4;
 
 /// What decides between two active nodes; the greater one stays.
-type Claim = (Term, Priority, NodeId);
+pub(crate) type Claim = (Term, Priority, NodeId);
 
-fn claim_of(beat: &Beat) -> Claim {
+pub(crate) fn claim_of(beat: &Beat) -> Claim {
     (beat.term, beat.priority, beat.from)
+}
+
+/// Another node that uses our id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Duplicate {
+    boot: BootNonce,
+    sequence: u64,
+    /// Until when to believe in it.
+    until: Instant,
 }
 
 impl Monitor {
@@ -28,31 +37,42 @@ impl Monitor {
             self.counters.refused.unknown_peer += 1;
             return;
         };
-        match peer.hear(now, beat, self.boot) {
+        match peer.hear(now, beat, self.boot, self.config.dead_after) {
             Hearing::Introduced => {
                 self.counters.refused.not_echoed += 1;
                 self.answer_introduction(now, beat.from);
             }
             Hearing::Refused(Refused::Replayed) => self.counters.refused.replayed += 1,
             Hearing::Refused(Refused::OldBoot) => self.counters.refused.old_boot += 1,
+            Hearing::Refused(Refused::SecondLife { twin }) => {
+                self.counters.refused.second_life += 1;
+                if twin {
+                    self.tell(Event::TwinHeard { peer: beat.from });
+                }
+            }
             Hearing::Late => self.counters.beats_late += 1,
             Hearing::News { new_boot } => {
                 self.counters.beats_accepted += 1;
-                self.meet(beat.from, new_boot);
-                self.term = self.term.max(self.term_to_adopt(beat));
+                self.meet(now, beat.from, new_boot);
+                self.learn_term(beat.term);
                 self.consider(now, beat);
             }
         }
     }
 
-    /// An active node keeps the term of its own activation until it yields to a higher one.
-    fn term_to_adopt(&self, beat: &Beat) -> Term {
-        if self.mode == Mode::Active { self.term } else { beat.term }
+    /// An active node keeps the term of its own activation until it yields.
+    fn learn_term(&mut self, term: Term) {
+        self.term_seen = self.term_seen.max(term);
+        if self.mode != Mode::Active {
+            self.term = self.term_seen;
+        }
     }
 
-    fn meet(&mut self, id: NodeId, new_boot: bool) {
+    fn meet(&mut self, now: Instant, id: NodeId, new_boot: bool) {
         if new_boot {
-            self.push(Output::WillChanged);
+            self.will_changed();
+            // The sooner the peer sees its nonce come back, the sooner it believes us.
+            self.beat_out_of_turn(now, id);
         }
         if let Some(peer) = self.peers.get_mut(&id)
             && !std::mem::replace(&mut peer.reported_up, true)
@@ -79,22 +99,42 @@ impl Monitor {
         match (beat.mode, self.mode) {
             (Mode::Active, Mode::Active) => self.hear_active_rival(now, beat),
             (Mode::Active, Mode::Joining | Mode::Waiting | Mode::Fenced) => {
-                self.follow(beat.from);
+                self.follow(now, beat);
             }
-            (Mode::Joining | Mode::Waiting | Mode::Fenced, _) => {
-                if self.active_peer == Some(beat.from) {
-                    // It stepped down without a word to us; its successor will be heard soon.
-                    self.vacate(Vacancy::stepped_down(now, &self.config));
-                }
+            (Mode::Joining | Mode::Waiting, _) => {
+                // It stepped down without a word to us; its successor will be heard soon.
+                self.vacate_if_active(beat.from, Vacancy::stepped_down(now, &self.config));
             }
+            (Mode::Fenced, _) => self.vacate_if_active(beat.from, Vacancy::fenced(now)),
         }
     }
 
-    /// Believes that a peer is active.
-    pub(crate) fn follow(&mut self, peer: NodeId) {
-        self.active_peer = Some(peer);
+    /// Believes that the sender is active, unless a living node has the better claim.
+    pub(crate) fn follow(&mut self, now: Instant, beat: &Beat) {
+        let dead_after = self.config.dead_after;
+        let followed = self.active_peer.filter(|&id| id != beat.from);
+        let rival = followed.and_then(|id| self.peers.get(&id)?.active_beat(now, dead_after));
+        if rival.is_some_and(|rival| claim_of(rival) > claim_of(beat)) {
+            return;
+        }
+        self.active_peer = Some(beat.from);
         if std::mem::take(&mut self.degraded) {
-            self.tell(Event::Recovered { peer });
+            self.tell(Event::Recovered { peer: beat.from });
+        }
+    }
+
+    /// Follows the best of the active nodes in sight, when the one that was followed is gone.
+    pub(crate) fn follow_another(&mut self, now: Instant) {
+        let dead_after = self.config.dead_after;
+        let lives = |id: NodeId| {
+            self.peers.get(&id).is_some_and(|peer| peer.active_beat(now, dead_after).is_some())
+        };
+        if self.active_peer.is_some_and(lives) {
+            return;
+        }
+        let active = self.peers.values().filter_map(|peer| peer.active_beat(now, dead_after));
+        if let Some(beat) = active.max_by_key(|beat| claim_of(beat)).copied() {
+            self.follow(now, &beat);
         }
     }
 
@@ -104,11 +144,17 @@ impl Monitor {
         self.vacancy = vacancy;
     }
 
+    pub(crate) fn vacate_if_active(&mut self, peer: NodeId, vacancy: Vacancy) {
+        if self.active_peer == Some(peer) {
+            self.vacate(vacancy);
+        }
+    }
+
     /// Two active nodes: the lower claim yields, the higher one makes sure that the link knows.
     fn hear_active_rival(&mut self, now: Instant, beat: &Beat) {
         let ours = (self.term, self.config.priority, self.config.node);
         if claim_of(beat) < ours {
-            self.beat(now, beat.from, Intent::None);
+            self.beat_out_of_turn(now, beat.from);
             // Its beats from before it heard ours, in a hand-over, are no sign of a rival.
             if now > self.since + self.config.vacancy_wait() {
                 self.counters.rivals_heard += 1;
@@ -117,30 +163,20 @@ impl Monitor {
             }
             return;
         }
-        self.term = beat.term;
-        let successor = self.handover.as_ref().filter(|handover| handover.to == beat.from);
-        let (to, cause) = match successor {
-            Some(handover) => (Mode::Waiting, Cause::Resigning { reason: handover.reason }),
+        match self.handover.filter(|handover| handover.to == beat.from) {
+            Some(handover) => self.complete_handover(now, handover),
             None => {
                 self.counters.rivals_yielded_to += 1;
-                (Mode::Joining, Cause::Rival { peer: beat.from })
+                self.change_mode(now, Mode::Joining, Cause::Rival { peer: beat.from });
             }
-        };
-        self.change_mode(now, to, cause);
-        self.follow(beat.from);
+        }
+        self.follow(now, beat);
     }
 
-    /// A probe was answered: the active node serves, whatever became of its beats.
+    /// A probe was answered: an active node serves, whatever became of its beats.
     pub(crate) fn hear_answer(&mut self, now: Instant) {
         self.counters.probes_answered += 1;
         self.answered_at = Some(now);
-        let Some(peer) = self.active_peer.and_then(|id| self.peers.get(&id)) else { return };
-        // Its announcements count as answers too; only with its beats missing are they the last sign of it.
-        let missing = now >= peer.detector.base() + peer.timeout(self.config.dead_after) / 2;
-        let peer = peer.id;
-        if self.mode == Mode::Waiting && missing && !std::mem::replace(&mut self.degraded, true) {
-            self.tell(Event::Degraded { peer });
-        }
     }
 
     /// A beat with our own id: our own voice, or another node with our configuration.
@@ -149,22 +185,47 @@ impl Monitor {
             self.counters.refused.reflected += 1;
             return;
         }
+        // Beats of our own former lives, recorded and played back, end with the terms they are from.
+        if beat.term < self.term {
+            self.counters.refused.old_boot += 1;
+            return;
+        }
+        let known = self.duplicate.filter(|known| now < known.until && known.boot == beat.boot);
+        if known.is_some_and(|known| beat.sequence <= known.sequence) {
+            self.counters.refused.replayed += 1;
+            return;
+        }
         self.counters.duplicate_ids += 1;
-        let known = self.duplicate_until.is_some_and(|until| now < until);
-        self.duplicate_until = Some(now + self.config.dead_after * DUPLICATE_MEMORY);
-        if !known {
+        self.duplicate = Some(Duplicate {
+            boot: beat.boot,
+            sequence: beat.sequence,
+            until: now + self.config.dead_after.saturating_mul(DUPLICATE_MEMORY),
+        });
+        if known.is_none() {
             self.tell(Event::DuplicateId);
             return;
         }
+        let outclaimed =
+            beat.mode == Mode::Active && (beat.term, beat.boot) > (self.term, self.boot);
         match self.mode {
             Mode::Joining | Mode::Waiting => {
                 self.change_mode(now, Mode::Fenced, Cause::DuplicateId);
             }
             // A newcomer with a copied file must not take a serving node down.
-            Mode::Active if beat.mode == Mode::Active && beat.boot > self.boot => {
-                self.change_mode(now, Mode::Fenced, Cause::DuplicateId);
-            }
+            Mode::Active if outclaimed => self.change_mode(now, Mode::Fenced, Cause::DuplicateId),
             Mode::Active | Mode::Fenced => {}
+        }
+    }
+
+    /// Until when another node with our id keeps this one fenced.
+    pub(crate) fn duplicate_until(&self) -> Instant {
+        self.duplicate.map_or(Instant::ZERO, |duplicate| duplicate.until)
+    }
+
+    /// [`Monitor::will`] has a new answer, if it has one at all.
+    pub(crate) fn will_changed(&mut self) {
+        if self.mode == Mode::Active {
+            self.push(Output::WillChanged);
         }
     }
 }

@@ -96,6 +96,13 @@ pub enum Event {
         /// Why not.
         why: &'static str,
     },
+    /// The successor was heard, and this node is silent.
+    HandedOver {
+        /// The node that is active now.
+        to: NodeId,
+        /// From the first offer to the successor's first beat: both were active for less than that.
+        took: Duration,
+    },
     /// The offered successor did not take over in time; this node stays active.
     HandoverFailed {
         /// Who was offered it.
@@ -108,6 +115,11 @@ pub enum Event {
     },
     /// Another node uses this node's id.
     DuplicateId,
+    /// Two nodes use the id of one peer; the one that was first is heard.
+    TwinHeard {
+        /// Which id.
+        peer: NodeId,
+    },
     /// A reload tried to change the group or the node's id.
     ConfigRefused,
 }

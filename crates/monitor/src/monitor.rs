@@ -10,11 +10,13 @@ use locum_types::{
 
 use locum_wire::Intent;
 
+use crate::config::Pace;
 use crate::election::{Probing, Vacancy};
 use crate::handover::Handover;
+use crate::hearing::Duplicate;
 use crate::peer::Peer;
 use crate::transition::is_legal;
-use crate::{Config, Counters, Deadline, Event, Input, Output, PeerStatus, Status, Takeover};
+use crate::{Config, Counters, Deadline, Event, Input, Output, Takeover};
 
 /// Activations kept for the status.
 const TAKEOVERS_MAX: usize = 16;
@@ -24,17 +26,22 @@ const OUTPUTS_MAX: usize = 4096;
 /// The state machine that owns a node's mode.
 pub struct Monitor {
     pub(crate) config: Config,
+    pub(crate) pace: Pace,
     /// Tells this life of the node from earlier ones.
     pub(crate) boot: BootNonce,
     pub(crate) rng: Rng,
 
     pub(crate) mode: Mode,
-    /// The term of the latest activation this node knows of.
+    /// While active, the term of this activation; else the latest one this node knows of.
     pub(crate) term: Term,
+    /// The highest term heard of: after a partition others may have been in later ones.
+    pub(crate) term_seen: Term,
     pub(crate) since: Instant,
-    cause: Option<Cause>,
+    pub(crate) cause: Option<Cause>,
 
     pub(crate) health: Health,
+    /// Since when the service has not failed.
+    pub(crate) well_since: Instant,
     pub(crate) position: LogPosition,
     pub(crate) link_up: bool,
 
@@ -50,20 +57,22 @@ pub struct Monitor {
     pub(crate) handover: Option<Handover>,
     pub(crate) shutdown: Option<ResignReason>,
     finished: bool,
-    /// While another node uses our id: until when to believe so.
-    pub(crate) duplicate_until: Option<Instant>,
+    pub(crate) duplicate: Option<Duplicate>,
 
     /// When the next round of beats is due.
     pub(crate) beat_at: Instant,
     /// An active node may speak until then.
     pub(crate) lease: Instant,
+    /// After a stall: until when what is heard may be old.
+    pub(crate) caught_up_at: Instant,
     /// When the last turn ended.
-    turn_at: Instant,
+    pub(crate) turn_at: Instant,
     pub(crate) announced_at: Option<Instant>,
     pub(crate) requested_at: Option<Instant>,
+    pub(crate) offer_pause_until: Instant,
 
     pub(crate) outputs: VecDeque<Output>,
-    takeovers: VecDeque<Takeover>,
+    pub(crate) takeovers: VecDeque<Takeover>,
     pub(crate) counters: Counters,
 }
 
@@ -72,15 +81,18 @@ impl Monitor {
     pub fn new(config: Config, boot: BootNonce, seed: u64, now: Instant) -> Self {
         let peers = config.peers.iter().map(|&id| (id, Peer::new(id, now))).collect();
         Monitor {
-            vacancy: Vacancy::at_start(now, &config),
+            vacancy: Vacancy::unknown(now, &config),
+            pace: Pace::new(&config),
             config,
             boot,
             rng: Rng::with_seed(seed),
             mode: Mode::Joining,
             term: Term::default(),
+            term_seen: Term::default(),
             since: now,
             cause: None,
             health: Health::Ok,
+            well_since: now,
             position: LogPosition::default(),
             link_up: true,
             peers,
@@ -91,12 +103,14 @@ impl Monitor {
             handover: None,
             shutdown: None,
             finished: false,
-            duplicate_until: None,
+            duplicate: None,
             beat_at: now,
             lease: now,
+            caught_up_at: now,
             turn_at: now,
             announced_at: None,
             requested_at: None,
+            offer_pause_until: Instant::ZERO,
             outputs: VecDeque::new(),
             takeovers: VecDeque::new(),
             counters: Counters::default(),
@@ -110,7 +124,7 @@ impl Monitor {
         }
         self.notice_stall(now);
         if now >= self.beat_at {
-            self.beat_all(now, Intent::None);
+            self.beat_in_turn(now);
         }
     }
 
@@ -122,7 +136,7 @@ impl Monitor {
         match input {
             Input::Beat(beat) => self.hear(now, &beat),
             Input::ProbeAnswered => self.hear_answer(now),
-            Input::Health(health) => self.health = health,
+            Input::Health(health) => self.set_health(now, health),
             Input::Position(position) => self.position = position,
             Input::Handover { to } => self.hand_over(now, to),
             Input::Shutdown(reason) => self.shut_down(now, reason),
@@ -142,7 +156,8 @@ impl Monitor {
         self.turn_at = now;
     }
 
-    /// The next thing to do, in order.
+    /// The next thing to do, in order. The embedding drains it after every other call: outputs are
+    /// never dropped, and a few thousand that nobody fetched are a defect of the embedding.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
@@ -164,21 +179,6 @@ impl Monitor {
         self.handover.is_some()
     }
 
-    /// The state at `now`.
-    pub fn status(&self, now: Instant) -> Status {
-        Status {
-            mode: self.mode,
-            term: self.term,
-            since: self.since,
-            cause: self.cause,
-            handing_over: self.handover.is_some(),
-            degraded: self.degraded,
-            peers: self.peers.values().map(|peer| self.peer_status(now, peer)).collect(),
-            takeovers: self.takeovers.iter().copied().collect(),
-            counters: self.counters,
-        }
-    }
-
     /// The only writer of the mode. The grant goes out before anything the change leads to.
     pub(crate) fn change_mode(&mut self, now: Instant, to: Mode, cause: Cause) {
         let from = self.mode;
@@ -190,8 +190,10 @@ impl Monitor {
         self.handover = None;
         self.degraded = false;
         self.probing = Probing::default();
+        self.term = self.term.max(self.term_seen);
         if to == Mode::Active {
             self.term = self.term.next();
+            self.term_seen = self.term;
             self.active_peer = None;
             self.note_takeover(now, cause, detection);
         }
@@ -199,22 +201,10 @@ impl Monitor {
         if to == Mode::Active {
             self.announce(now);
         }
-        let intent = match cause {
-            Cause::Resigning { reason } if to == Mode::Fenced => Intent::Resign(reason),
-            Cause::Joined
-            | Cause::NoActive
-            | Cause::Silence { .. }
-            | Cause::Resigned { .. }
-            | Cause::Resigning { .. }
-            | Cause::Rival { .. }
-            | Cause::Stall
-            | Cause::LinkDown
-            | Cause::Heard
-            | Cause::Alone
-            | Cause::DuplicateId => Intent::None,
-        };
-        self.beat_all(now, intent);
-        self.push(Output::WillChanged);
+        self.beat_all(now, parting_words(to, cause));
+        if from == Mode::Active || to == Mode::Active {
+            self.push(Output::WillChanged);
+        }
         let term = self.term;
         self.push(Output::Event(Event::ModeChanged { from, to, cause, term, detection }));
     }
@@ -241,6 +231,7 @@ impl Monitor {
         self.counters.loop_gap_max_us = self.counters.loop_gap_max_us.max(gap_us);
         if gap > self.config.dead_after {
             self.counters.stalls += 1;
+            self.caught_up_at = now + self.config.interval;
             self.listen_afresh(now);
         }
         if self.mode == Mode::Active && now >= self.lease {
@@ -248,17 +239,46 @@ impl Monitor {
         }
     }
 
-    /// Silence until now proves nothing about anybody.
-    pub(crate) fn listen_afresh(&mut self, now: Instant) {
-        self.peers.values_mut().for_each(|peer| peer.detector.refresh(now));
+    /// Silence since the last turn proves nothing about anybody. Those who were dead by then are.
+    fn listen_afresh(&mut self, now: Instant) {
+        let (before, dead_after) = (self.turn_at, self.config.dead_after);
+        for peer in self.peers.values_mut() {
+            if peer.is_alive(before, dead_after) {
+                peer.detector.refresh(now);
+            }
+        }
         self.vacancy.refresh(now);
+    }
+
+    /// How well this node could serve: not at all without a link.
+    pub(crate) fn health(&self) -> Health {
+        if self.link_up { self.health } else { Health::Failed }
+    }
+
+    fn set_health(&mut self, now: Instant, health: Health) {
+        let before = self.health();
+        self.health = health;
+        self.note_ability(now, before);
+    }
+
+    /// What happened while this node could not take over was not watched closely enough to act on
+    /// it now: it listens, and probes, for a detection time first.
+    fn note_ability(&mut self, now: Instant, before: Health) {
+        if before == Health::Failed && self.health() > Health::Failed {
+            self.well_since = now;
+            if self.active_peer.is_none() {
+                self.vacancy = Vacancy::unknown(now, &self.config);
+            }
+        }
     }
 
     fn link_changed(&mut self, now: Instant, up: bool) {
         if self.link_up == up {
             return;
         }
+        let before = self.health();
         self.link_up = up;
+        self.note_ability(now, before);
         self.listen_afresh(now);
         if !up && self.mode == Mode::Active {
             self.change_mode(now, Mode::Fenced, Cause::LinkDown);
@@ -274,9 +294,13 @@ impl Monitor {
         for &id in &config.peers {
             self.peers.entry(id).or_insert_with(|| Peer::new(id, now));
         }
-        self.active_peer = self.active_peer.filter(|id| config.peers.contains(id));
+        if self.active_peer.is_some_and(|id| !config.peers.contains(&id)) {
+            self.vacate(Vacancy::unknown(now, &config));
+        }
+        self.handover = self.handover.filter(|handover| config.peers.contains(&handover.to));
+        self.pace.change(now, &config);
         self.config = config;
-        self.push(Output::WillChanged);
+        self.will_changed();
         // With a shorter interval the next beat is due sooner.
         self.beat_at = self.beat_at.min(now + self.config.interval);
     }
@@ -305,19 +329,22 @@ impl Monitor {
         }
         self.takeovers.push_back(Takeover { at: now, cause, term: self.term, detection });
     }
+}
 
-    fn peer_status(&self, now: Instant, peer: &Peer) -> PeerStatus {
-        PeerStatus {
-            id: peer.id,
-            alive: peer.is_alive(now, self.config.dead_after),
-            mode: peer.latest.map(|beat| beat.mode),
-            term: peer.latest.map(|beat| beat.term),
-            priority: peer.latest.map(|beat| beat.priority),
-            health: peer.latest.map(|beat| beat.health),
-            last_heard_age: peer.detector.heard_at().map(|at| now - at),
-            rtt: peer.rtt,
-            loss_in: peer.loss_in(),
-            loss_out: peer.loss_out(),
-        }
+/// What the beats of a change of mode ask for: whoever leaves the place says so at once.
+fn parting_words(to: Mode, cause: Cause) -> Intent {
+    match cause {
+        Cause::Resigning { reason } if to == Mode::Fenced => Intent::Resign(reason),
+        Cause::LinkDown => Intent::Resign(ResignReason::Health),
+        Cause::Joined
+        | Cause::NoActive
+        | Cause::Silence { .. }
+        | Cause::Resigned { .. }
+        | Cause::Resigning { .. }
+        | Cause::Rival { .. }
+        | Cause::Stall
+        | Cause::Heard
+        | Cause::Alone
+        | Cause::DuplicateId => Intent::None,
     }
 }

@@ -12,13 +12,15 @@ use crate::detector::Detector;
 const RETIRED_MAX: usize = 8;
 /// The smoothed round-trip time moves by 1/8 of each difference (RFC 6298 §2).
 const RTT_GAIN: u32 = 8;
+/// A second life that goes on for this many detection times beside the first is another node.
+const TWIN_TIMES: u32 = 4;
 
 /// What a beat was good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hearing {
     /// It does not prove that its sender hears us: answer, and believe nothing.
     Introduced,
-    /// It was recorded, repeated, or of a life that is over.
+    /// It was recorded, repeated, or of a life that does not count.
     Refused(Refused),
     /// It proves that the peer lives, but it is older than what we know.
     Late,
@@ -32,8 +34,16 @@ pub(crate) enum Hearing {
 /// Why a beat had no effect at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
+    /// Seen before, or too old to tell.
     Replayed,
+    /// Of a life that is over.
     OldBoot,
+    /// Of another life than the one that still lives: it was restarted within the detection time, or
+    /// two nodes have one id.
+    SecondLife {
+        /// It has lasted too long for a restart; true once.
+        twin: bool,
+    },
 }
 
 /// The order of elections: health, freshness, priority, id.
@@ -45,8 +55,10 @@ pub(crate) struct Peer {
     pub(crate) id: NodeId,
     /// The life that has proved to hear us.
     boot: Option<BootNonce>,
-    /// A life that has introduced itself.
-    candidate: Option<BootNonce>,
+    /// A life that has introduced itself, and when.
+    candidate: Option<(BootNonce, Instant)>,
+    /// A life that hears us beside the one that counts, since when, and whether people know.
+    second: Option<(BootNonce, Instant, bool)>,
     retired: VecDeque<BootNonce>,
     window: ReplayWindow,
     pub(crate) detector: Detector,
@@ -55,6 +67,9 @@ pub(crate) struct Peer {
     /// The sequence number of the last beat sent.
     sent: u64,
     pub(crate) sent_at: Instant,
+    /// The sequence numbers with which the session began, in both directions.
+    first_heard: u64,
+    first_sent: u64,
     /// Whether people were told that it is up.
     pub(crate) reported_up: bool,
 }
@@ -65,6 +80,7 @@ impl Peer {
             id,
             boot: None,
             candidate: None,
+            second: None,
             retired: VecDeque::new(),
             window: ReplayWindow::new(),
             detector: Detector::new(now),
@@ -72,48 +88,74 @@ impl Peer {
             rtt: None,
             sent: 0,
             sent_at: Instant::ZERO,
+            first_heard: 0,
+            first_sent: 0,
             reported_up: false,
         }
     }
 
     /// Judges a beat of this peer by its boot, its echo and its number.
-    pub(crate) fn hear(&mut self, now: Instant, beat: &Beat, ours: BootNonce) -> Hearing {
+    pub(crate) fn hear(
+        &mut self,
+        now: Instant,
+        beat: &Beat,
+        ours: BootNonce,
+        dead_after: Duration,
+    ) -> Hearing {
         if self.retired.contains(&beat.boot) {
             return Hearing::Refused(Refused::OldBoot);
         }
+        let new_boot = self.boot != Some(beat.boot);
         if beat.echo != Some(ours) {
-            if self.boot != Some(beat.boot) {
-                self.candidate = Some(beat.boot);
+            if new_boot {
+                self.candidate = Some((beat.boot, now));
             }
             return Hearing::Introduced;
         }
-        let new_boot = self.boot != Some(beat.boot);
+        if new_boot && self.is_alive(now, dead_after) {
+            let twin = self.note_second_life(now, beat.boot, dead_after);
+            return Hearing::Refused(Refused::SecondLife { twin });
+        }
         if new_boot {
-            self.adopt(beat.boot, now);
+            self.adopt(now, beat);
         }
         let newest = self.window.highest();
         if !self.window.accept(beat.sequence) {
             return Hearing::Refused(Refused::Replayed);
         }
-        self.detector.heard(now);
+        self.detector.heard(now, self.limit(dead_after));
         if beat.sequence < newest {
             return Hearing::Late;
         }
-        self.measure_rtt(now, beat.timestamp_echo);
+        self.measure_rtt(now, beat);
         self.latest = Some(*beat);
         Hearing::News { new_boot }
     }
 
-    fn adopt(&mut self, boot: BootNonce, now: Instant) {
+    /// The lives of one node follow each other: as long as one lives no other one counts.
+    fn note_second_life(&mut self, now: Instant, boot: BootNonce, dead_after: Duration) -> bool {
+        let (since, told) = match self.second {
+            Some((known, since, told)) if known == boot => (since, told),
+            Some(_) | None => (now, false),
+        };
+        let is_twin = now - since >= self.timeout(dead_after).saturating_mul(TWIN_TIMES);
+        self.second = Some((boot, since, told || is_twin));
+        is_twin && !told
+    }
+
+    fn adopt(&mut self, now: Instant, beat: &Beat) {
         self.retire();
-        self.boot = Some(boot);
+        self.boot = Some(beat.boot);
         self.candidate = None;
+        self.second = None;
         self.window = ReplayWindow::new();
         self.detector = Detector::new(now);
         self.rtt = None;
+        self.first_heard = beat.sequence;
+        self.first_sent = self.sent;
     }
 
-    /// Ends the session: this life of the peer is over, by its own word.
+    /// Ends the session: this life of the peer is over, by its own word or by that of the next.
     pub(crate) fn retire(&mut self) {
         if let Some(boot) = self.boot.take() {
             if self.retired.len() == RETIRED_MAX {
@@ -124,10 +166,8 @@ impl Peer {
         self.latest = None;
     }
 
-    fn measure_rtt(&mut self, now: Instant, echo: Option<TimestampEcho>) {
-        let Some(TimestampEcho { timestamp, held_us }) = echo else { return };
-        let elapsed = timestamp_of(now).wrapping_sub(timestamp);
-        let sample = Duration::from_micros(elapsed.saturating_sub(held_us).into());
+    fn measure_rtt(&mut self, now: Instant, beat: &Beat) {
+        let Some(sample) = age_of(now, beat) else { return };
         self.rtt = Some(match self.rtt {
             Some(rtt) => (rtt * (RTT_GAIN - 1) + sample) / RTT_GAIN,
             None => sample,
@@ -140,22 +180,26 @@ impl Peer {
     }
 
     /// What a regular beat echoes: the session while it lives, so that a recorded introduction cannot
-    /// talk over it; a newcomer once the session is silent.
+    /// talk over it; a newcomer of late once the session is silent.
     pub(crate) fn echo(&self, now: Instant, dead_after: Duration) -> Option<BootNonce> {
-        if self.is_alive(now, dead_after) { self.boot } else { self.candidate.or(self.boot) }
+        if self.is_alive(now, dead_after) {
+            return self.boot;
+        }
+        let newcomer = self.candidate.filter(|&(_, at)| now < at + self.timeout(dead_after));
+        newcomer.map(|(boot, _)| boot).or(self.boot)
     }
 
     /// What the answer to an introduction echoes.
     pub(crate) fn introduction_echo(&self) -> Option<BootNonce> {
-        self.candidate.or(self.boot)
+        self.candidate.map(|(boot, _)| boot).or(self.boot)
     }
 
     pub(crate) fn is_alive(&self, now: Instant, dead_after: Duration) -> bool {
         self.boot.is_some() && self.detector.is_alive(now, self.limit(dead_after))
     }
 
-    /// The longer of our own and the peer's time.
-    pub(crate) fn limit(&self, dead_after: Duration) -> Duration {
+    /// The longer of our own and the peer's time (RFC 9568 §6.4.2: adopt what the active advertises).
+    fn limit(&self, dead_after: Duration) -> Duration {
         self.latest.map_or(dead_after, |beat| beat.dead_after.max(dead_after))
     }
 
@@ -164,11 +208,22 @@ impl Peer {
         self.detector.timeout(self.limit(dead_after))
     }
 
+    /// When the silence of this peer becomes death.
+    pub(crate) fn dies_at(&self, dead_after: Duration) -> Instant {
+        self.detector.base() + self.timeout(dead_after)
+    }
+
     /// Its merit in an election, if it may take part.
     pub(crate) fn candidacy(&self, now: Instant, dead_after: Duration) -> Option<Merit> {
         let beat = self.latest.filter(|_| self.is_alive(now, dead_after))?;
         let eligible = beat.mode == Mode::Waiting && beat.health > Health::Failed;
         eligible.then_some((beat.health, beat.position, beat.priority, beat.from))
+    }
+
+    /// Its latest beat, if it lives and says that it is active.
+    pub(crate) fn active_beat(&self, now: Instant, dead_after: Duration) -> Option<&Beat> {
+        let beat = self.latest.as_ref().filter(|beat| beat.mode == Mode::Active)?;
+        self.is_alive(now, dead_after).then_some(beat)
     }
 
     /// The number of the next beat to this peer. The last number is the will's.
@@ -181,15 +236,31 @@ impl Peer {
         self.window.recent()
     }
 
+    /// Whether this peer hears us, by its own account; `None` while it says nothing.
+    pub(crate) fn hears_us(&self) -> Option<bool> {
+        let beat = self.latest?;
+        let age = |micros: u32| Duration::from_micros(micros.into());
+        Some(beat.heard_age_us.is_some_and(|micros| age(micros) <= beat.dead_after))
+    }
+
     /// The share of the latest beats of this peer that were lost on the way to us, 0 to 1.
     pub(crate) fn loss_in(&self) -> f64 {
-        share_lost(self.window.recent(), self.window.highest())
+        let beats = self.window.highest().saturating_sub(self.first_heard).saturating_add(1);
+        share_lost(self.window.recent(), beats)
     }
 
     /// The share of our latest beats that this peer has not heard, by its own account.
     pub(crate) fn loss_out(&self) -> Option<f64> {
-        self.latest.filter(|beat| beat.heard != 0).map(|beat| share_lost(beat.heard, self.sent))
+        let beat = self.latest.filter(|beat| beat.heard != 0)?;
+        Some(share_lost(beat.heard, self.sent.saturating_sub(self.first_sent)))
     }
+}
+
+/// How old a beat is at most: the round trip, less the time its sender held our timestamp.
+pub(crate) fn age_of(now: Instant, beat: &Beat) -> Option<Duration> {
+    let TimestampEcho { timestamp, held_us } = beat.timestamp_echo?;
+    let elapsed = timestamp_of(now).wrapping_sub(timestamp);
+    Some(Duration::from_micros(elapsed.saturating_sub(held_us).into()))
 }
 
 /// The microseconds of an instant as a beat carries them: wrapping, and only ever compared to our own.
@@ -197,7 +268,11 @@ pub(crate) fn timestamp_of(now: Instant) -> u32 {
     now.as_micros() as u32
 }
 
+/// The share of the last 32 of `beats` that is missing in `heard`.
 fn share_lost(heard: u32, beats: u64) -> f64 {
-    let of = beats.min(32) as u32;
+    let of = u32::try_from(beats).unwrap_or(u32::MAX).min(u32::BITS);
     if of == 0 { 0.0 } else { f64::from(of - heard.count_ones().min(of)) / f64::from(of) }
 }
+
+#[cfg(test)]
+mod tests;

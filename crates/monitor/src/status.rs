@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use locum_types::{Cause, Health, Instant, Mode, NodeId, Priority, Term};
 
+use crate::Monitor;
+use crate::peer::Peer;
+
 /// The state of a monitor at one moment.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Status {
@@ -66,8 +69,14 @@ pub struct PeerStatus {
     pub priority: Option<Priority>,
     /// Its health, by its latest beat.
     pub health: Option<Health>,
+    /// The interval at which it beats, by its latest beat.
+    pub interval: Option<Duration>,
+    /// After how long a silence it is dead, by what is seen of it.
+    pub timeout: Duration,
     /// How long ago it was heard.
     pub last_heard_age: Option<Duration>,
+    /// Whether it hears this node, by its latest beat; `alive` without this is a one-way loss.
+    pub hears_us: Option<bool>,
     /// Smoothed round-trip time.
     pub rtt: Option<Duration>,
     /// Share of its latest beats that were lost, 0 to 1.
@@ -96,8 +105,10 @@ pub struct RefusedBeats {
     pub not_echoed: u64,
     /// Seen before, or too old to tell.
     pub replayed: u64,
-    /// Of a life of the peer that is over.
+    /// Of a life, of the peer or of this node, that is over.
     pub old_boot: u64,
+    /// Of a second life of a peer whose first one still lives.
+    pub second_life: u64,
     /// From a node that is not configured.
     pub unknown_peer: u64,
     /// Our own, come back.
@@ -123,8 +134,12 @@ pub struct Counters {
     pub takeovers: u64,
     /// Hand-overs offered.
     pub handovers_offered: u64,
+    /// Hand-overs whose successor was heard.
+    pub handovers_completed: u64,
     /// Offers given up.
     pub handovers_failed: u64,
+    /// Offers of others that were too old to be taken.
+    pub offers_stale: u64,
     /// Times another active node was heard that had to yield.
     pub rivals_heard: u64,
     /// Times this node yielded to another active one.
@@ -137,4 +152,39 @@ pub struct Counters {
     pub loop_gap_max_us: u64,
     /// Beats of another node with our id.
     pub duplicate_ids: u64,
+}
+
+impl Monitor {
+    /// The state at `now`.
+    pub fn status(&self, now: Instant) -> Status {
+        Status {
+            mode: self.mode,
+            term: self.term,
+            since: self.since,
+            cause: self.cause,
+            handing_over: self.handover.is_some(),
+            degraded: self.degraded,
+            peers: self.peers.values().map(|peer| self.peer_status(now, peer)).collect(),
+            takeovers: self.takeovers.iter().copied().collect(),
+            counters: self.counters,
+        }
+    }
+
+    fn peer_status(&self, now: Instant, peer: &Peer) -> PeerStatus {
+        PeerStatus {
+            id: peer.id,
+            alive: peer.is_alive(now, self.config.dead_after),
+            mode: peer.latest.map(|beat| beat.mode),
+            term: peer.latest.map(|beat| beat.term),
+            priority: peer.latest.map(|beat| beat.priority),
+            health: peer.latest.map(|beat| beat.health),
+            interval: peer.latest.map(|beat| beat.interval),
+            timeout: peer.timeout(self.config.dead_after),
+            last_heard_age: peer.detector.heard_at().map(|at| now - at),
+            hears_us: peer.hears_us(),
+            rtt: peer.rtt,
+            loss_in: peer.loss_in(),
+            loss_out: peer.loss_out(),
+        }
+    }
 }

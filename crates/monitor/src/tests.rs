@@ -1,1 +1,7 @@
+//! The rules, one file per topic. `solo` drives one monitor against puppets, `group` drives a whole
+//! group of monitors; both on a virtual clock.
 
+mod group;
+mod solo;
+
+mod table;

@@ -23,6 +23,9 @@ pub(super) fn log(event: &Event) -> Option<ModeChange> {
             info(format_args!("recovered node={peer}: beats arrive again"))
         }
         Event::HandoverRefused { why } => warning(format_args!("hand-over refused: {why}")),
+        Event::HandedOver { to, took } => {
+            info(format_args!("handed over to node={to} took={}us", took.as_micros()))
+        }
         Event::HandoverFailed { to } => {
             warning(format_args!("hand-over failed: node {to} did not take over; staying active"))
         }
@@ -31,6 +34,10 @@ pub(super) fn log(event: &Event) -> Option<ModeChange> {
         }
         Event::DuplicateId => {
             log::error!("another node uses this node's id: correct `node.id` on one of them");
+            None
+        }
+        Event::TwinHeard { peer } => {
+            log::error!("two nodes use the id {peer}: correct `node.id` on one of them");
             None
         }
         Event::ConfigRefused => {
