@@ -135,7 +135,7 @@ impl Monitor {
             Some(_) => self.config.join_time(),
             None => self.config.lonely_join_time(),
         };
-        self.since + listen
+        self.listening_since + listen
     }
 
     /// A fenced node speaks again when it has heard the group, or has heard nobody for long enough.
@@ -170,7 +170,8 @@ impl Monitor {
         if !may_leave {
             return None;
         }
-        let (mut base, mut timeout) = (self.since, self.config.dead_after);
+        let mut base = self.since.max(self.listening_since);
+        let mut timeout = self.config.dead_after;
         for peer in self.peers.values() {
             base = base.max(peer.detector.base());
             timeout = timeout.max(peer.timeout(self.config.dead_after));
@@ -223,7 +224,7 @@ impl Monitor {
         let answered = self.answered_at.unwrap_or(Instant::ZERO);
         if let Some(peer) = self.active_peer.and_then(|id| self.peers.get(&id)) {
             return Some(Silence {
-                base: peer.detector.base().max(answered).max(self.well_since),
+                base: peer.detector.base().max(answered).max(self.listening_since),
                 timeout: peer.timeout(self.config.dead_after),
                 cause: Cause::Silence { peer: peer.id },
                 probe: true,
@@ -231,7 +232,7 @@ impl Monitor {
         }
         let Vacancy { since, wait, cause, is_doubtful } = self.vacancy;
         // An answer means that somebody serves; but one from before the goodbye proves nothing.
-        let base = if is_doubtful { since.max(answered).max(self.well_since) } else { since };
+        let base = if is_doubtful { since.max(answered).max(self.listening_since) } else { since };
         Some(Silence { base, timeout: wait, cause, probe: is_doubtful })
     }
 

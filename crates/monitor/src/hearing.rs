@@ -71,8 +71,9 @@ impl Monitor {
     fn meet(&mut self, now: Instant, id: NodeId, new_boot: bool) {
         if new_boot {
             self.will_changed();
-            // The sooner the peer sees its nonce come back, the sooner it believes us.
-            self.beat_out_of_turn(now, id);
+            // The sooner the peer sees its nonce come back, the sooner it believes us. A life is
+            // adopted once, so this needs no other bound.
+            self.beat(now, id, Intent::None);
         }
         if let Some(peer) = self.peers.get_mut(&id)
             && !std::mem::replace(&mut peer.reported_up, true)

@@ -63,6 +63,8 @@ pub struct Monitor {
     pub(crate) beat_at: Instant,
     /// An active node may speak until then.
     pub(crate) lease: Instant,
+    /// Since when this node has been listening without a break: silence before that proves nothing.
+    pub(crate) listening_since: Instant,
     /// After a stall: until when what is heard may be old.
     pub(crate) caught_up_at: Instant,
     /// When the last turn ended.
@@ -106,6 +108,7 @@ impl Monitor {
             duplicate: None,
             beat_at: now,
             lease: now,
+            listening_since: now,
             caught_up_at: now,
             turn_at: now,
             announced_at: None,
@@ -191,6 +194,9 @@ impl Monitor {
         self.degraded = false;
         self.probing = Probing::default();
         self.term = self.term.max(self.term_seen);
+        if to == Mode::Joining {
+            self.listening_since = now;
+        }
         if to == Mode::Active {
             self.term = self.term.next();
             self.term_seen = self.term;
@@ -242,6 +248,7 @@ impl Monitor {
     /// Silence since the last turn proves nothing about anybody. Those who were dead by then are.
     fn listen_afresh(&mut self, now: Instant) {
         let (before, dead_after) = (self.turn_at, self.config.dead_after);
+        self.listening_since = now;
         for peer in self.peers.values_mut() {
             if peer.is_alive(before, dead_after) {
                 peer.detector.refresh(now);
@@ -266,6 +273,7 @@ impl Monitor {
     fn note_ability(&mut self, now: Instant, before: Health) {
         if before == Health::Failed && self.health() > Health::Failed {
             self.well_since = now;
+            self.listening_since = now;
             if self.active_peer.is_none() {
                 self.vacancy = Vacancy::unknown(now, &self.config);
             }

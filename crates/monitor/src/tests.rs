@@ -5,3 +5,4 @@ mod group;
 mod solo;
 
 mod table;
+mod worlds;

@@ -10,7 +10,7 @@ use fastrand::Rng;
 use locum_types::{BootNonce, Grant, Instant, Mode, ModeCell, NodeId};
 use locum_wire::Beat;
 
-use super::solo::node;
+use super::solo::{ms, node};
 use crate::{Config, Event, Input, Monitor, Output};
 
 /// What a one-way link does to a beat.
@@ -73,6 +73,9 @@ pub(super) struct Group {
     /// Since when two nodes speak for the service address at once.
     overlap_since: Option<Instant>,
     pub(super) longest_overlap: Duration,
+    /// The same of two nodes with perfect links between them.
+    heard_overlaps: BTreeMap<(NodeId, NodeId), Instant>,
+    pub(super) longest_heard_overlap: Duration,
 }
 
 impl Group {
@@ -98,6 +101,8 @@ impl Group {
             rng: Rng::with_seed(seed),
             overlap_since: None,
             longest_overlap: Duration::ZERO,
+            heard_overlaps: BTreeMap::new(),
+            longest_heard_overlap: Duration::ZERO,
         };
         for &id in &ids {
             let peers: Vec<u8> = ids.iter().copied().filter(|&peer| peer != id).collect();
@@ -164,6 +169,10 @@ impl Group {
         for beat in self.member(id).will.clone() {
             self.transmit(beat);
         }
+    }
+
+    pub(super) fn is_dead(&self, id: u8) -> bool {
+        self.member(id).life == Life::Dead
     }
 
     /// A new life of a node.
@@ -333,29 +342,37 @@ impl Group {
     }
 
     fn note_overlap(&mut self) {
-        if self.speaking().len() < 2 {
+        let speaking = self.speaking();
+        if speaking.len() < 2 {
             self.overlap_since = None;
+            self.heard_overlaps.clear();
             return;
         }
         let since = *self.overlap_since.get_or_insert(self.now);
         self.longest_overlap = self.longest_overlap.max(self.now - since);
+        let pairs = speaking.iter().flat_map(|&a| speaking.iter().map(move |&b| (a, b)));
+        let perfect = |from: NodeId, to: NodeId| {
+            let link = self.links[&(from, to)];
+            !link.cut && link.loss == 0 && link.jitter.is_zero() && link.delay < ms(1)
+        };
+        let heard: Vec<_> = pairs.filter(|&(a, b)| a < b && perfect(a, b) && perfect(b, a)).collect();
+        self.heard_overlaps.retain(|pair, _| heard.contains(pair));
+        for pair in heard {
+            let since = *self.heard_overlaps.entry(pair).or_insert(self.now);
+            self.longest_heard_overlap = self.longest_heard_overlap.max(self.now - since);
+        }
+    }
+
+    /// All events, one a line, for messages.
+    pub(super) fn story(&self) -> String {
+        self.events.iter().map(|(at, id, event)| format!("{at} node {id}: {event:?}\n")).collect()
     }
 
     /// The changes of mode since the start, for messages and comparisons.
     pub(super) fn changes(&self) -> Vec<(NodeId, Mode, Mode)> {
-        let change = |&(_, id, event): &(Instant, NodeId, Event)| match event {
-            Event::ModeChanged { from, to, .. } => Some((id, from, to)),
-            Event::PeerUp { .. }
-            | Event::PeerDown { .. }
-            | Event::Degraded { .. }
-            | Event::Recovered { .. }
-            | Event::HandoverRefused { .. }
-            | Event::HandedOver { .. }
-            | Event::HandoverFailed { .. }
-            | Event::RivalHeard { .. }
-            | Event::DuplicateId
-            | Event::TwinHeard { .. }
-            | Event::ConfigRefused => None,
+        let change = |&(_, id, event): &(Instant, NodeId, Event)| {
+            let Event::ModeChanged { from, to, .. } = event else { return None };
+            Some((id, from, to))
         };
         self.events.iter().filter_map(change).collect()
     }
@@ -368,9 +385,9 @@ impl Group {
         let of = |mode: Mode| modes.iter().filter(|&&(_, other)| other == mode).count();
         assert!(
             of(Mode::Active) == 1 && of(Mode::Waiting) == modes.len() - 1,
-            "not settled at {}: {modes:?}\n{:#?}",
+            "not settled at {}: {modes:?}\n{}",
             self.now,
-            self.events
+            self.story()
         );
         modes.iter().find(|&&(_, mode)| mode == Mode::Active).map_or(0, |&(id, _)| id)
     }

@@ -222,27 +222,17 @@ impl Solo {
     }
 
     pub(super) fn events(&self) -> Vec<Event> {
-        let event = |output: &Output| match *output {
-            Output::Event(event) => Some(event),
-            Output::Grant(_)
-            | Output::Beat(_)
-            | Output::Probe
-            | Output::Announce
-            | Output::WillChanged
-            | Output::Finished => None,
+        let event = |output: &Output| {
+            let Output::Event(event) = *output else { return None };
+            Some(event)
         };
         self.outputs.iter().filter_map(event).collect()
     }
 
     pub(super) fn grants(&self) -> Vec<Grant> {
-        let grant = |output: &Output| match *output {
-            Output::Grant(grant) => Some(grant),
-            Output::Event(_)
-            | Output::Beat(_)
-            | Output::Probe
-            | Output::Announce
-            | Output::WillChanged
-            | Output::Finished => None,
+        let grant = |output: &Output| {
+            let Output::Grant(grant) = *output else { return None };
+            Some(grant)
         };
         self.outputs.iter().filter_map(grant).collect()
     }
@@ -253,33 +243,18 @@ impl Solo {
 
     /// The changes of mode among the outputs.
     pub(super) fn changes(&self) -> Vec<(Mode, Mode, Cause)> {
-        let change = |event: Event| match event {
-            Event::ModeChanged { from, to, cause, .. } => Some((from, to, cause)),
-            Event::PeerUp { .. }
-            | Event::PeerDown { .. }
-            | Event::Degraded { .. }
-            | Event::Recovered { .. }
-            | Event::HandoverRefused { .. }
-            | Event::HandedOver { .. }
-            | Event::HandoverFailed { .. }
-            | Event::RivalHeard { .. }
-            | Event::DuplicateId
-            | Event::TwinHeard { .. }
-            | Event::ConfigRefused => None,
+        let change = |event: Event| {
+            let Event::ModeChanged { from, to, cause, .. } = event else { return None };
+            Some((from, to, cause))
         };
         self.events().into_iter().filter_map(change).collect()
     }
 }
 
 pub(super) fn beats(outputs: &[Output]) -> Vec<Beat> {
-    let beat = |output: &Output| match *output {
-        Output::Beat(beat) => Some(beat),
-        Output::Grant(_)
-        | Output::Event(_)
-        | Output::Probe
-        | Output::Announce
-        | Output::WillChanged
-        | Output::Finished => None,
+    let beat = |output: &Output| {
+        let Output::Beat(beat) = *output else { return None };
+        Some(beat)
     };
     outputs.iter().filter_map(beat).collect()
 }
