@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use locum_types::{BootNonce, Grant, Instant, Mode, NodeId, ResignReason};
+use locum_types::{BootNonce, Grant, Health, Instant, LogPosition, Mode, NodeId, ResignReason};
 use locum_wire::{Beat, Intent, TimestampEcho};
 
 use crate::peer::{Peer, timestamp_of};
@@ -10,7 +10,7 @@ use crate::{Deadline, Event, Monitor, Output};
 
 /// Beats leave up to a quarter of the interval early (RFC 5880 §6.8.7), so that nodes do not fall into step.
 const JITTER_SHARE: u64 = 4;
-/// Two beats to one peer are at least this share of the interval apart, so that no two nodes ping-pong.
+/// Beats out of turn are at least this share of the interval apart, so that no two nodes ping-pong.
 const PAUSE_SHARE: u32 = 4;
 /// A sign of a rival starts the announcements anew at most this often.
 const ANNOUNCE_EVERY: Duration = Duration::from_millis(100);
@@ -45,27 +45,36 @@ impl Monitor {
         self.send(now, to, Said { intent, sequence, echo });
     }
 
-    /// Answers an introduction out of turn.
-    pub(crate) fn answer_introduction(&mut self, now: Instant, to: NodeId) {
-        let pause = self.config.interval / PAUSE_SHARE;
-        let Some(peer) = self.peers.get_mut(&to).filter(|peer| now >= peer.sent_at + pause) else {
+    /// Answers an introduction out of turn: by the echo its sender can prove that it hears us.
+    pub(crate) fn answer_introduction(&mut self, now: Instant, introduction: &Beat) {
+        let to = introduction.from;
+        if !self.take_extra_turn(now, to) {
             return;
-        };
-        let (sequence, echo) = (peer.next_sequence(), peer.introduction_echo());
+        }
+        let Some(peer) = self.peers.get_mut(&to) else { return };
+        let (sequence, echo) = (peer.next_sequence(), Some(introduction.boot));
         self.send(now, to, Said { intent: Intent::None, sequence, echo });
     }
 
     /// Sends a plain beat out of turn.
     pub(crate) fn beat_out_of_turn(&mut self, now: Instant, to: NodeId) {
-        let pause = self.config.interval / PAUSE_SHARE;
-        if self.peers.get(&to).is_some_and(|peer| now >= peer.sent_at + pause) {
+        if self.take_extra_turn(now, to) {
             self.beat(now, to, Intent::None);
         }
     }
 
+    fn take_extra_turn(&mut self, now: Instant, to: NodeId) -> bool {
+        let pause = self.config.interval / PAUSE_SHARE;
+        let Some(peer) = self.peers.get_mut(&to) else { return false };
+        let may = peer.extra_at.is_none_or(|at| now >= at + pause);
+        if may {
+            peer.extra_at = Some(now);
+        }
+        may
+    }
+
     fn send(&mut self, now: Instant, to: NodeId, said: Said) {
-        let Some(peer) = self.peers.get_mut(&to) else { return };
-        peer.sent_at = now;
+        let Some(peer) = self.peers.get(&to) else { return };
         let heard_at = peer.detector.heard_at().filter(|_| peer.boot().is_some());
         let age_us = |at: Instant| u32::try_from((now - at).as_micros()).unwrap_or(u32::MAX);
         let echoed = peer.latest.zip(heard_at);
@@ -104,7 +113,8 @@ impl Monitor {
     }
 
     /// The beats that resign for this node if it dies without a word: one per peer that hears it,
-    /// empty unless it is active.
+    /// empty unless it is active. They say nothing that changes from beat to beat, and hold until the
+    /// next [`Output::WillChanged`].
     pub fn will(&self) -> Vec<Beat> {
         if self.mode != Mode::Active {
             return Vec::new();
@@ -112,7 +122,8 @@ impl Monitor {
         let intent = Intent::Resign(ResignReason::Crash);
         let last_word = |peer: &Peer| {
             let said = Said { intent, sequence: u64::MAX, echo: Some(peer.boot()?) };
-            Some(self.compose(peer.id, said, Heard::default()))
+            let beat = self.compose(peer.id, said, Heard::default());
+            Some(Beat { health: Health::Failed, position: LogPosition::default(), ..beat })
         };
         self.peers.values().filter_map(last_word).collect()
     }
@@ -131,12 +142,15 @@ impl Monitor {
         self.push(Output::Announce);
     }
 
-    /// Starts it again after a sign of a rival: an address must not stick to the loser.
-    pub(crate) fn announce_again(&mut self, now: Instant) {
+    /// Starts it again after a sign of a rival: an address must not stick to the loser. False if it
+    /// was started just now.
+    pub(crate) fn announce_again(&mut self, now: Instant) -> bool {
         let recently = self.announced_at.is_some_and(|at| now < at + ANNOUNCE_EVERY);
-        if self.mode == Mode::Active && !recently {
+        let is_due = self.mode == Mode::Active && !recently;
+        if is_due {
             self.announce(now);
         }
+        is_due
     }
 
     /// Tells people about peers that fell silent.

@@ -181,6 +181,10 @@ impl Monitor {
 
     /// Probes when it is time to, claims when it is time to.
     fn judge_vacancy(&mut self, now: Instant) {
+        let rank = self.rank(now);
+        if rank < std::mem::replace(&mut self.rank_before, rank) {
+            self.promoted_at = now;
+        }
         let Some(silence) = self.silence() else { return };
         self.notice_lost_beats(now);
         if now >= self.claim_at(&silence, now) {
@@ -236,9 +240,11 @@ impl Monitor {
         Some(Silence { base, timeout: wait, cause, probe: is_doubtful })
     }
 
-    /// When this node claims, if the silence goes on: the end of the time, and a step per rank.
+    /// When this node claims, if the silence goes on: the end of the time, and a step per rank. If
+    /// a better node is gone, all others move up at once, and the steps begin anew.
     fn claim_at(&self, silence: &Silence, now: Instant) -> Instant {
-        silence.ends_at() + self.config.stagger().saturating_mul(self.rank(now))
+        silence.ends_at().max(self.promoted_at)
+            + self.config.stagger().saturating_mul(self.rank(now))
     }
 
     fn next_probe(&self, silence: &Silence) -> Option<Instant> {

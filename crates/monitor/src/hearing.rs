@@ -40,7 +40,7 @@ impl Monitor {
         match peer.hear(now, beat, self.boot, self.config.dead_after) {
             Hearing::Introduced => {
                 self.counters.refused.not_echoed += 1;
-                self.answer_introduction(now, beat.from);
+                self.answer_introduction(now, beat);
             }
             Hearing::Refused(Refused::Replayed) => self.counters.refused.replayed += 1,
             Hearing::Refused(Refused::OldBoot) => self.counters.refused.old_boot += 1,
@@ -53,9 +53,12 @@ impl Monitor {
             Hearing::Late => self.counters.beats_late += 1,
             Hearing::News { new_boot } => {
                 self.counters.beats_accepted += 1;
-                self.meet(now, beat.from, new_boot);
+                let has_healed = self.meet(now, beat.from, new_boot);
                 self.learn_term(beat.term);
                 self.consider(now, beat);
+                if has_healed {
+                    self.announce_again(now);
+                }
             }
         }
     }
@@ -68,18 +71,21 @@ impl Monitor {
         }
     }
 
-    fn meet(&mut self, now: Instant, id: NodeId, new_boot: bool) {
+    /// Notes that a peer is there. True if the path to it has healed: it may have been active on its
+    /// side, and have yielded before a beat that says so could reach us.
+    fn meet(&mut self, now: Instant, id: NodeId, new_boot: bool) -> bool {
         if new_boot {
             self.will_changed();
             // The sooner the peer sees its nonce come back, the sooner it believes us. A life is
             // adopted once, so this needs no other bound.
             self.beat(now, id, Intent::None);
         }
-        if let Some(peer) = self.peers.get_mut(&id)
-            && !std::mem::replace(&mut peer.reported_up, true)
-        {
-            self.tell(Event::PeerUp { peer: id });
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        if std::mem::replace(&mut peer.reported_up, true) {
+            return false;
         }
+        self.tell(Event::PeerUp { peer: id });
+        !new_boot
     }
 
     /// Acts on news from a peer.
@@ -155,13 +161,7 @@ impl Monitor {
     fn hear_active_rival(&mut self, now: Instant, beat: &Beat) {
         let ours = (self.term, self.config.priority, self.config.node);
         if claim_of(beat) < ours {
-            self.beat_out_of_turn(now, beat.from);
-            // Its beats from before it heard ours, in a hand-over, are no sign of a rival.
-            if now > self.since + self.config.vacancy_wait() {
-                self.counters.rivals_heard += 1;
-                self.tell(Event::RivalHeard { peer: beat.from });
-                self.announce_again(now);
-            }
+            self.outrank(now, beat.from);
             return;
         }
         match self.handover.filter(|handover| handover.to == beat.from) {
@@ -172,6 +172,20 @@ impl Monitor {
             }
         }
         self.follow(now, beat);
+    }
+
+    /// Tells an active node of the lower claim that it is one, and the link who stays.
+    fn outrank(&mut self, now: Instant, peer: NodeId) {
+        self.beat_out_of_turn(now, peer);
+        // What a predecessor said before it heard of its successor is no sign of a rival.
+        if self.has_succeeded(peer) && now < self.since + self.config.vacancy_wait() {
+            return;
+        }
+        self.counters.rivals_heard += 1;
+        // It beats until it has heard us; people are told as often as the link is.
+        if self.announce_again(now) {
+            self.tell(Event::RivalHeard { peer });
+        }
     }
 
     /// A probe was answered: an active node serves, whatever became of its beats.

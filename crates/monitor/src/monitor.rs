@@ -53,6 +53,9 @@ pub struct Monitor {
     /// When a probe was last answered.
     pub(crate) answered_at: Option<Instant>,
     pub(crate) probing: Probing,
+    /// How many waiting nodes were better than this one, and since when it is one less.
+    pub(crate) rank_before: u32,
+    pub(crate) promoted_at: Instant,
     pub(crate) degraded: bool,
     pub(crate) handover: Option<Handover>,
     pub(crate) shutdown: Option<ResignReason>,
@@ -101,6 +104,8 @@ impl Monitor {
             active_peer: None,
             answered_at: None,
             probing: Probing::default(),
+            rank_before: 0,
+            promoted_at: Instant::ZERO,
             degraded: false,
             handover: None,
             shutdown: None,
@@ -144,7 +149,10 @@ impl Monitor {
             Input::Handover { to } => self.hand_over(now, to),
             Input::Shutdown(reason) => self.shut_down(now, reason),
             Input::Link { up } => self.link_changed(now, up),
-            Input::Rival => self.announce_again(now),
+            Input::Rival => {
+                self.counters.strangers += 1;
+                self.announce_again(now);
+            }
             Input::Reconfigure(config) => self.reconfigure(now, config),
         }
     }
@@ -193,6 +201,7 @@ impl Monitor {
         self.handover = None;
         self.degraded = false;
         self.probing = Probing::default();
+        self.rank_before = 0;
         self.term = self.term.max(self.term_seen);
         if to == Mode::Joining {
             self.listening_since = now;
@@ -311,6 +320,11 @@ impl Monitor {
         self.will_changed();
         // With a shorter interval the next beat is due sooner.
         self.beat_at = self.beat_at.min(now + self.config.interval);
+    }
+
+    /// Whether this node is active because `peer` resigned, or offered its place.
+    pub(crate) fn has_succeeded(&self, peer: NodeId) -> bool {
+        matches!(self.cause, Some(Cause::Resigned { peer: predecessor, .. }) if predecessor == peer)
     }
 
     /// The time since the predecessor's last beat, for a takeover that has one.

@@ -66,7 +66,8 @@ pub(crate) struct Peer {
     pub(crate) rtt: Option<Duration>,
     /// The sequence number of the last beat sent.
     sent: u64,
-    pub(crate) sent_at: Instant,
+    /// When the last beat out of turn was sent to it.
+    pub(crate) extra_at: Option<Instant>,
     /// The sequence numbers with which the session began, in both directions.
     first_heard: u64,
     first_sent: u64,
@@ -87,7 +88,7 @@ impl Peer {
             latest: None,
             rtt: None,
             sent: 0,
-            sent_at: Instant::ZERO,
+            extra_at: None,
             first_heard: 0,
             first_sent: 0,
             reported_up: false,
@@ -111,6 +112,9 @@ impl Peer {
                 self.candidate = Some((beat.boot, now));
             }
             return Hearing::Introduced;
+        }
+        if beat.sequence == 0 {
+            return Hearing::Refused(Refused::Replayed);
         }
         if new_boot && self.is_alive(now, dead_after) {
             let twin = self.note_second_life(now, beat.boot, dead_after);
@@ -187,11 +191,6 @@ impl Peer {
         }
         let newcomer = self.candidate.filter(|&(_, at)| now < at + self.timeout(dead_after));
         newcomer.map(|(boot, _)| boot).or(self.boot)
-    }
-
-    /// What the answer to an introduction echoes.
-    pub(crate) fn introduction_echo(&self) -> Option<BootNonce> {
-        self.candidate.map(|(boot, _)| boot).or(self.boot)
     }
 
     pub(crate) fn is_alive(&self, now: Instant, dead_after: Duration) -> bool {

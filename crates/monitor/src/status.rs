@@ -140,8 +140,10 @@ pub struct Counters {
     pub handovers_failed: u64,
     /// Offers of others that were too old to be taken.
     pub offers_stale: u64,
-    /// Times another active node was heard that had to yield.
+    /// Active beats of other nodes that have to yield.
     pub rivals_heard: u64,
+    /// Times somebody outside the group spoke for a service address.
+    pub strangers: u64,
     /// Times this node yielded to another active one.
     pub rivals_yielded_to: u64,
     /// Announcement bursts asked for.

@@ -4,5 +4,13 @@
 mod group;
 mod solo;
 
+mod fence;
+mod leaving;
+mod living;
+mod properties;
+mod rivals;
+mod session;
+mod silence;
+mod start;
 mod table;
 mod worlds;

@@ -148,14 +148,6 @@ impl Group {
         self.members.iter().filter(|(_, member)| open(member)).map(|(&id, _)| id).collect()
     }
 
-    /// The only node that speaks.
-    pub(super) fn active(&self) -> Option<u8> {
-        match self.speaking().as_slice() {
-            [only] => Some(only.get()),
-            [] | [_, _, ..] => None,
-        }
-    }
-
     /// Stops at the beginning of nothing: SIGKILL, without a will.
     pub(super) fn kill(&mut self, id: u8) {
         let member = self.members.get_mut(&node(id)).expect("the node exists");
@@ -355,7 +347,8 @@ impl Group {
             let link = self.links[&(from, to)];
             !link.cut && link.loss == 0 && link.jitter.is_zero() && link.delay < ms(1)
         };
-        let heard: Vec<_> = pairs.filter(|&(a, b)| a < b && perfect(a, b) && perfect(b, a)).collect();
+        let heard: Vec<_> =
+            pairs.filter(|&(a, b)| a < b && perfect(a, b) && perfect(b, a)).collect();
         self.heard_overlaps.retain(|pair, _| heard.contains(pair));
         for pair in heard {
             let since = *self.heard_overlaps.entry(pair).or_insert(self.now);

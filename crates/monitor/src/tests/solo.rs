@@ -112,13 +112,6 @@ impl Solo {
         solo
     }
 
-    /// Waiting, alone so far, and with the vacancy still open.
-    pub(super) fn waiting(peers: &[u8]) -> Self {
-        let mut solo = Solo::new(peers);
-        solo.run_until_mode(Mode::Waiting);
-        solo
-    }
-
     /// Waiting behind node 2, which is active in term 5.
     pub(super) fn behind(config: Config) -> (Self, Puppet) {
         let mut solo = Solo::with(config);

@@ -1,0 +1,190 @@
+//! Two active nodes, strangers, twins: who yields, and who is told.
+
+use locum_types::{BootNonce, Cause, Mode, Term};
+
+use super::group::Group;
+use super::solo::{DEAD_AFTER, INTERVAL, Puppet, Solo, config, ms, node, priority};
+use crate::{Event, Input, Output};
+
+/// Node 1, active in term 1 with priority 100.
+fn active_solo() -> (Solo, Puppet) {
+    let mut peer = Puppet::new(2);
+    let solo = Solo::active(config(1, &[2]), &mut [&mut peer]);
+    (solo, peer)
+}
+
+#[test]
+fn term_priority_and_id_decide_in_this_order_who_yields() {
+    for (term, rank, yields) in
+        [(2, 1, true), (1, 200, true), (1, 100, true), (1, 99, false), (0, 254, false)]
+    {
+        let (mut solo, mut rival) = active_solo();
+        rival.beat.mode = Mode::Active;
+        (rival.beat.term, rival.beat.priority) = (Term(term), priority(rank));
+        solo.hear(rival.speak());
+        let expected = if yields { Mode::Joining } else { Mode::Active };
+        assert_eq!(solo.mode(), expected, "term {term}, priority {rank}");
+    }
+}
+
+#[test]
+fn the_loser_yields_at_once_and_announces_nothing() {
+    let (mut solo, mut rival) = active_solo();
+    (rival.beat.mode, rival.beat.term) = (Mode::Active, Term(7));
+    solo.hear(rival.speak());
+    let cause = Cause::Rival { peer: node(2) };
+    assert_eq!(solo.changes(), [(Mode::Active, Mode::Joining, cause)]);
+    assert_eq!(solo.count(&Output::Announce), 0);
+    assert_eq!(solo.term(), Term(7));
+    solo.run_with(DEAD_AFTER * 2 + INTERVAL, &mut [&mut rival]);
+    assert_eq!(solo.mode(), Mode::Waiting);
+    assert_eq!(solo.monitor.status(solo.now).counters.rivals_yielded_to, 1);
+}
+
+#[test]
+fn the_winner_beats_at_once_and_announces_again_but_not_for_every_sign() {
+    let (mut solo, mut rival) = active_solo();
+    (rival.beat.mode, rival.beat.term) = (Mode::Active, Term(0));
+    solo.run(ms(2));
+    solo.take();
+    solo.hear(rival.speak());
+    assert_eq!(solo.beats().iter().filter(|beat| beat.to == node(2)).count(), 1);
+    assert_eq!(solo.count(&Output::Announce), 1);
+    solo.run_with(ms(95), &mut [&mut rival]);
+    assert_eq!(solo.count(&Output::Announce), 1);
+    solo.run_with(ms(910), &mut [&mut rival]);
+    assert!((9..=11).contains(&solo.count(&Output::Announce)));
+    let told = |event: &Event| matches!(event, Event::RivalHeard { .. });
+    let events = solo.events().into_iter().filter(told).count();
+    assert_eq!(events, solo.count(&Output::Announce), "people are told as rarely");
+    assert!(solo.monitor.status(solo.now).counters.rivals_heard > 90, "every one counts");
+}
+
+#[test]
+fn a_stranger_who_claims_the_address_is_outshouted_only_while_active() {
+    let (mut solo, _) = active_solo();
+    for _ in 0..50 {
+        solo.turn([Input::Rival]);
+        solo.run(ms(10));
+    }
+    assert!((5..=6).contains(&solo.count(&Output::Announce)), "{}", solo.count(&Output::Announce));
+    assert_eq!(solo.mode(), Mode::Active);
+    assert_eq!(solo.monitor.status(solo.now).counters.strangers, 50);
+    let (mut solo, _) = Solo::behind(config(1, &[2]));
+    solo.turn([Input::Rival]);
+    assert_eq!(solo.count(&Output::Announce), 0);
+}
+
+#[test]
+fn of_two_active_nodes_a_waiting_one_follows_the_better() {
+    let (mut solo, mut better) = Solo::behind(config(1, &[2, 3]));
+    let mut worse = Puppet::active(3, 4);
+    solo.run_with(ms(50), &mut [&mut better, &mut worse]);
+    worse.beat.mode = Mode::Joining;
+    solo.hear(worse.speak());
+    let last = solo.now;
+    solo.hear(better.speak());
+    solo.run_until_mode(Mode::Active);
+    assert_eq!(solo.changes(), [(Mode::Waiting, Mode::Active, Cause::Silence { peer: node(2) })]);
+    assert_eq!(solo.now - last, DEAD_AFTER);
+}
+
+#[test]
+fn a_healed_path_is_announced_by_who_stays() {
+    let (mut solo, mut peer) = active_solo();
+    solo.run(ms(500));
+    solo.take();
+    solo.hear(peer.speak());
+    assert_eq!(solo.count(&Output::Announce), 1);
+}
+
+#[test]
+fn three_sides_of_a_partition_become_one_group() {
+    for seed in 0..20 {
+        let mut group = Group::new(3, seed);
+        group.run_ms(400);
+        group.partition(&[1], &[2, 3]);
+        group.partition(&[2], &[3]);
+        group.run_ms(500);
+        assert_eq!(group.speaking().len(), 3);
+        group.heal();
+        let healed = group.now;
+        group.run(INTERVAL * 2);
+        assert!(group.speaking().len() <= 1, "seed {seed}: {:?}", group.speaking());
+        group.run_ms(500);
+        let active = group.settled();
+        // A burst goes on for seconds, and stops where a node yields: the last word is the winner's.
+        let again = |&(at, id): &(_, _)| at >= healed && id == node(active);
+        assert!(group.announcements.iter().any(again), "seed {seed}");
+    }
+}
+
+/// A node that was given the id of the one under test.
+fn twin(boot: u64, mode: Mode) -> Puppet {
+    let mut twin = Puppet::new(2);
+    (twin.beat.from, twin.beat.to) = (node(1), node(2));
+    (twin.beat.boot, twin.beat.mode, twin.beat.term) = (BootNonce(boot), mode, Term(5));
+    twin
+}
+
+/// Hard scenario 8, second half.
+#[test]
+fn a_second_beat_of_a_twin_fences_until_it_is_gone() {
+    let (mut solo, mut active) = Solo::behind(config(1, &[2]));
+    let mut twin = twin(0xffff, Mode::Joining);
+    let first = twin.speak();
+    for _ in 0..3 {
+        solo.hear(first);
+        assert_eq!(solo.events(), [Event::DuplicateId]);
+        assert_eq!(solo.mode(), Mode::Waiting, "a single beat may be a recording");
+    }
+    for _ in 0..20 {
+        solo.hear(twin.speak());
+        solo.run_with(INTERVAL, &mut [&mut active]);
+    }
+    assert_eq!(solo.mode(), Mode::Fenced);
+    solo.run_with(DEAD_AFTER * 4 + INTERVAL, &mut [&mut active]);
+    assert_eq!(
+        solo.changes(),
+        [
+            (Mode::Waiting, Mode::Fenced, Cause::DuplicateId),
+            (Mode::Fenced, Mode::Waiting, Cause::Heard)
+        ]
+    );
+    assert_eq!(solo.monitor.status(solo.now).counters.duplicate_ids, 21);
+}
+
+#[test]
+fn of_two_active_twins_the_one_with_the_lower_boot_is_fenced() {
+    for (boot, mode, fenced) in [
+        (0xffff, Mode::Active, true),
+        (0x0001, Mode::Active, false),
+        (0xffff, Mode::Joining, false),
+    ] {
+        let (mut solo, _) = active_solo();
+        let mut twin = twin(boot, mode);
+        twin.beat.term = solo.term();
+        solo.turn([Input::Beat(twin.speak()), Input::Beat(twin.speak())]);
+        assert_eq!(solo.mode() == Mode::Fenced, fenced, "boot {boot:x}, {mode}");
+    }
+}
+
+#[test]
+fn beats_of_our_own_former_lives_are_no_twin() {
+    let (mut solo, _) = Solo::behind(config(1, &[2]));
+    let mut former = twin(0xffff, Mode::Active);
+    former.beat.term = Term(4);
+    solo.turn([Input::Beat(former.speak()), Input::Beat(former.speak())]);
+    assert!(solo.events().is_empty());
+    assert_eq!(solo.monitor.status(solo.now).counters.refused.old_boot, 2);
+}
+
+#[test]
+fn our_own_beats_that_come_back_mean_nothing() {
+    let (mut solo, _) = active_solo();
+    let mut reflected = twin(super::solo::BOOT.0, Mode::Active);
+    solo.turn([Input::Beat(reflected.speak()), Input::Beat(reflected.speak())]);
+    assert_eq!(solo.mode(), Mode::Active);
+    let counters = solo.monitor.status(solo.now).counters;
+    assert_eq!((counters.refused.reflected, counters.duplicate_ids), (2, 0));
+}
