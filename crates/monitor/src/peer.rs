@@ -9,7 +9,7 @@ use locum_wire::{Beat, ReplayWindow, TimestampEcho};
 use crate::detector::Detector;
 
 /// Lives of a peer that are known to be over.
-const RETIRED_MAX: usize = 8;
+const RETIRED_MAX: usize = 32;
 /// The smoothed round-trip time moves by 1/8 of each difference (RFC 6298 §2).
 const RTT_GAIN: u32 = 8;
 /// A second life that goes on for this many detection times beside the first is another node.

@@ -156,6 +156,7 @@ struct Watched {
     mode: Mode,
     term: Term,
     grant: Option<Grant>,
+    will: Vec<Beat>,
     outputs: Vec<Output>,
     is_finished: bool,
 }
@@ -171,6 +172,7 @@ impl Watched {
             mode: Mode::Joining,
             term: Term(0),
             grant: None,
+            will: Vec::new(),
             outputs: Vec::new(),
             is_finished: false,
         }
@@ -225,7 +227,8 @@ impl Watched {
         assert_eq!(status.mode == Mode::Active, self.granted() == Mode::Active);
         assert!(status.term >= self.term, "the term went back");
         self.term = status.term;
-        assert!(self.monitor.will().is_empty() || self.mode == Mode::Active);
+        assert!(self.will.is_empty() || self.mode == Mode::Active);
+        assert_eq!(self.monitor.will(), self.will, "the will changed in silence");
     }
 
     fn granted(&self) -> Mode {
@@ -257,7 +260,8 @@ impl Watched {
                 }
                 self.mode = *to;
             }
-            Output::Event(_) | Output::WillChanged => {}
+            Output::WillChanged => self.will = self.monitor.will(),
+            Output::Event(_) => {}
             Output::Finished => self.is_finished = true,
         }
     }

@@ -203,7 +203,7 @@ impl Solo {
 
     /// This node does not run for a time.
     pub(super) fn freeze(&mut self, time: Duration) {
-        self.now = self.now + time;
+        self.now += time;
     }
 
     pub(super) fn take(&mut self) -> Vec<Output> {
