@@ -400,12 +400,13 @@ impl<D: Device> Stack<D> {
         let told = self.deliver(now, key);
         let sent = self.transmit(now, key);
         let Some(flow) = self.table.get_mut(key) else { return };
-        flow.dirty = false;
-        if !(told && sent) {
-            flow.dirty = true;
+        flow.dirty = !(told && sent);
+        if flow.dirty {
+            // It waits for its next turn, not for a timer.
             self.dirty.push_back(key);
+        } else {
+            self.arm(now, key);
         }
-        self.arm(now, key);
         // A flow that closed while sending has its last word to say.
         if self.table.get_mut(key).is_some_and(|flow| !flow.socket().is_open()) {
             self.deliver(now, key);
@@ -482,6 +483,10 @@ impl<D: Device> Stack<D> {
     /// Serves flows that wait, up to the budget; true if some are left.
     fn serve_dirty(&mut self, now: Instant) -> bool {
         for _ in 0..self.config.limits.flow_budget.min(self.dirty.len()) {
+            if self.device.transmit(now.into()).is_none() {
+                // No room for what they have to say: they keep their places.
+                break;
+            }
             let Some(key) = self.dirty.pop_front() else { break };
             if self.table.get_mut(key).is_some_and(|flow| flow.dirty) {
                 self.serve(now, key);

@@ -1,0 +1,200 @@
+//! What a request costs with few and with many established connections.
+//!
+//! `cargo run --release -p locum-stack --example flow_cost`
+//!
+//! 100 bytes in, through the whole stack and a service, 100 bytes out, timers included. "hot": always the
+//! same connection; "random": any of them, so that the processor's caches miss.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark measures and prints"
+)]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Instant as Clock;
+
+use locum_gate::FrameQueue;
+use locum_stack::forge::{Established, Negotiated};
+use locum_stack::service::{Event, Outputs, RestoreError, Service, Transports};
+use locum_stack::{Config, Limits, Stack, Tuple};
+use locum_types::Instant;
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{
+    EthernetAddress, EthernetFrame, EthernetProtocol, IpCidr, IpProtocol, Ipv4Packet, Ipv4Repr,
+    TcpControl, TcpPacket, TcpRepr, TcpSeqNumber,
+};
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+const SERVER_MAC: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 1]);
+const CLIENT_MAC: EthernetAddress = EthernetAddress([2, 0, 0, 0, 0, 2]);
+const PORT: u16 = 7;
+const REQUEST: usize = 100;
+const REQUESTS: u32 = 200_000;
+const ROUNDS: usize = 3;
+const FLOWS: [u32; 3] = [10, 1_000, 50_000];
+/// The clock moves this much from request to request.
+const STEP_US: u64 = 4;
+
+/// Sends back what it gets; a window is never full here.
+struct Mirror;
+
+impl Service for Mirror {
+    fn kind(&self) -> &'static str {
+        "mirror"
+    }
+
+    fn transports(&self) -> Transports {
+        Transports { tcp: true, udp: false }
+    }
+
+    fn on_event(&mut self, _now: Instant, event: Event<'_>, outputs: &mut dyn Outputs) {
+        if let Event::Data { flow, bytes } = event {
+            assert_eq!(outputs.send(flow, bytes), bytes.len());
+        }
+    }
+
+    fn snapshot(&self, _out: &mut Vec<u8>) {}
+
+    fn restore(&mut self, _snapshot: &[u8]) -> Result<(), RestoreError> {
+        Ok(())
+    }
+}
+
+/// The client's end of one connection.
+struct Client {
+    tuple: Tuple,
+    sequence: u32,
+    ack: u32,
+}
+
+impl Client {
+    fn new(index: u32) -> Self {
+        let address = Ipv4Addr::from(0x0a00_0100 + (index >> 8));
+        let remote = SocketAddr::new(IpAddr::V4(address), 10_000 + (index & 255) as u16);
+        let local = SocketAddr::new(IpAddr::V4(SERVER), PORT);
+        let (sequence, ack) = (index.wrapping_mul(77_777), index.wrapping_mul(99_991));
+        Client { tuple: Tuple { remote, local }, sequence, ack }
+    }
+
+    fn established(&self) -> Established {
+        Established {
+            tuple: self.tuple,
+            negotiated: Negotiated { mss: 1460, window_scale: Some(7), sack: true },
+            remote_next: self.sequence,
+            local_next: self.ack,
+            window: 500,
+        }
+    }
+
+    /// The next request, which acknowledges the last answer.
+    fn request(&mut self, frame: &mut Vec<u8>) {
+        let IpAddr::V4(address) = self.tuple.remote.ip() else { return };
+        let payload = [7; REQUEST];
+        let tcp = TcpRepr {
+            src_port: self.tuple.remote.port(),
+            dst_port: PORT,
+            control: TcpControl::Psh,
+            seq_number: TcpSeqNumber(self.sequence as i32),
+            ack_number: Some(TcpSeqNumber(self.ack as i32)),
+            window_len: 500,
+            window_scale: None,
+            max_seg_size: None,
+            sack_permitted: false,
+            sack_ranges: [None; 3],
+            timestamp: None,
+            payload: &payload,
+        };
+        let ip = Ipv4Repr {
+            src_addr: address,
+            dst_addr: SERVER,
+            next_header: IpProtocol::Tcp,
+            payload_len: tcp.buffer_len(),
+            hop_limit: 64,
+        };
+        let checksums = ChecksumCapabilities::default();
+        frame.resize(14 + ip.buffer_len() + tcp.buffer_len(), 0);
+        let mut ethernet = EthernetFrame::new_unchecked(&mut frame[..]);
+        ethernet.set_dst_addr(SERVER_MAC);
+        ethernet.set_src_addr(CLIENT_MAC);
+        ethernet.set_ethertype(EthernetProtocol::Ipv4);
+        let (head, body) = ethernet.payload_mut().split_at_mut(ip.buffer_len());
+        ip.emit(&mut Ipv4Packet::new_unchecked(head), &checksums);
+        let (source, destination) = (address.into(), SERVER.into());
+        tcp.emit(&mut TcpPacket::new_unchecked(body), &source, &destination, &checksums);
+        self.sequence = self.sequence.wrapping_add(REQUEST as u32);
+        self.ack = self.ack.wrapping_add(REQUEST as u32);
+    }
+}
+
+fn stack(flows: u32) -> Stack<FrameQueue> {
+    let limits =
+        Limits { flows_max: flows as usize, rx_buffer: 2048, tx_buffer: 2048, ..Limits::default() };
+    let config = Config {
+        mac: SERVER_MAC,
+        addresses: vec![IpCidr::new(SERVER.into(), 8)],
+        gateways: Vec::new(),
+        limits,
+        isn_key: [1; 16],
+        seed: 1,
+    };
+    let mut stack = Stack::new(config, FrameQueue::new(1500, 64), Instant::ZERO);
+    stack.add_service(PORT, Box::new(Mirror)).expect("the port is free");
+    stack
+}
+
+/// Nanoseconds per request, the best of some rounds; making the requests does not count.
+fn measure(
+    stack: &mut Stack<FrameQueue>,
+    clients: &mut [Client],
+    now: &mut u64,
+    mut pick: impl FnMut(usize) -> usize,
+) -> f64 {
+    const BATCH: usize = 32;
+    let mut frames = vec![Vec::new(); BATCH];
+    let mut best = f64::MAX;
+    for _ in 0..ROUNDS {
+        let mut spent = 0;
+        for _ in 0..REQUESTS as usize / BATCH {
+            for frame in &mut frames {
+                clients[pick(clients.len())].request(frame);
+            }
+            let start = Clock::now();
+            for frame in &frames {
+                *now += STEP_US;
+                stack.device_mut().push(frame);
+                stack.poll(Instant::from_micros(*now));
+                let mut answers = 0;
+                while let Some(len) = stack.device_mut().pop_transmit(|frame| frame.len()) {
+                    answers += usize::from(len >= 14 + 40 + REQUEST);
+                }
+                assert!(answers >= 1, "no answer");
+            }
+            spent += start.elapsed().as_nanos();
+        }
+        best = best.min(spent as f64 / f64::from(REQUESTS));
+    }
+    best
+}
+
+fn main() {
+    println!("{:>8}  {:>10} {:>7}  {:>10} {:>7}", "flows", "hot ns", "ratio", "random ns", "ratio");
+    let mut base = None;
+    for flows in FLOWS {
+        let mut stack = stack(flows);
+        let mut clients: Vec<_> = (0..flows).map(Client::new).collect();
+        for client in &clients {
+            assert!(stack.adopt(Instant::from_micros(1), &client.established()));
+        }
+        let mut now = 1_000;
+        let hot = measure(&mut stack, &mut clients, &mut now, |len| len - 1);
+        let mut rng = fastrand::Rng::with_seed(1);
+        let random = measure(&mut stack, &mut clients, &mut now, |len| rng.usize(..len));
+        let (hot_base, random_base) = *base.get_or_insert((hot, random));
+        println!(
+            "{flows:>8}  {hot:>10.0} {:>7.2}  {random:>10.0} {:>7.2}",
+            hot / hot_base,
+            random / random_base
+        );
+    }
+}
