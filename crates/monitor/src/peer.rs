@@ -116,7 +116,7 @@ impl Peer {
         if beat.sequence == 0 {
             return Hearing::Refused(Refused::Replayed);
         }
-        if new_boot && self.is_alive(now, dead_after) {
+        if new_boot && self.spoke_lately(now, dead_after) {
             let twin = self.note_second_life(now, beat.boot, dead_after);
             return Hearing::Refused(Refused::SecondLife { twin });
         }
@@ -186,11 +186,18 @@ impl Peer {
     /// What a regular beat echoes: the session while it lives, so that a recorded introduction cannot
     /// talk over it; a newcomer of late once the session is silent.
     pub(crate) fn echo(&self, now: Instant, dead_after: Duration) -> Option<BootNonce> {
-        if self.is_alive(now, dead_after) {
+        if self.spoke_lately(now, dead_after) {
             return self.boot;
         }
         let newcomer = self.candidate.filter(|&(_, at)| now < at + self.timeout(dead_after));
         newcomer.map(|(boot, _)| boot).or(self.boot)
+    }
+
+    /// Whether its life was heard within its time. Other than [`is_alive`](Peer::is_alive) this
+    /// makes no allowance for a stall of our own: it may have begun a new life meanwhile.
+    fn spoke_lately(&self, now: Instant, dead_after: Duration) -> bool {
+        let ends = |heard_at: Instant| heard_at + self.timeout(dead_after);
+        self.boot.is_some() && self.detector.heard_at().is_some_and(|at| now < ends(at))
     }
 
     pub(crate) fn is_alive(&self, now: Instant, dead_after: Duration) -> bool {

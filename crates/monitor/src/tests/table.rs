@@ -1,9 +1,12 @@
 //! The table of transitions, and that the documents draw the same one.
 
+use std::collections::BTreeSet;
+
 use locum_types::{Cause, Mode, ResignReason};
 
 use super::solo::node;
-use crate::{TRANSITIONS, is_legal};
+use super::worlds::live_through_anything;
+use crate::{Event, TRANSITIONS, Transition, is_legal};
 
 /// One cause of each kind.
 fn causes() -> [Cause; 11] {
@@ -71,13 +74,57 @@ fn the_page_about_the_monitor_has_the_same_table() {
     };
     let mut rows = Vec::new();
     for line in page.lines().filter(|line| line.starts_with("| `")) {
-        if let [_, from, to, causes, _, _] = cells(line).as_slice() {
-            rows.push((from.clone(), to.clone(), causes.clone()));
+        if let [_, from, to, causes, when, _] = cells(line).as_slice() {
+            rows.push([from, to, causes, when].map(String::clone));
         }
     }
-    let table: Vec<_> = TRANSITIONS
-        .iter()
-        .map(|row| (row.from.to_string(), row.to.to_string(), row.causes.join(", ")))
+    let row = |row: &Transition| {
+        [row.from.to_string(), row.to.to_string(), row.causes.join(", "), row.when.to_owned()]
+    };
+    assert_eq!(rows, TRANSITIONS.iter().map(row).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_page_about_the_monitor_draws_the_same_chart() {
+    let page = include_str!("../../../../docs/MONITOR.md");
+    let arrows: Vec<&str> = page
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.contains(" --> ") && !line.starts_with("[*]"))
         .collect();
-    assert_eq!(rows, table);
+    let arrow =
+        |row: &Transition| format!("{} --> {}: {}", row.from, row.to, row.causes.join(", "));
+    assert_eq!(arrows, TRANSITIONS.iter().map(arrow).collect::<Vec<_>>());
+}
+
+/// No row is there for nothing: random worlds reach them all, and the worlds' nodes are told of
+/// twins besides.
+#[test]
+fn every_row_of_the_table_is_reached() {
+    let mut missing: BTreeSet<(Mode, Mode, &str)> = TRANSITIONS
+        .iter()
+        .flat_map(|row| row.causes.iter().map(|&cause| (row.from, row.to, cause)))
+        .collect();
+    for seed in 0..500 {
+        for (_, _, event) in live_through_anything(seed).events {
+            if let Event::ModeChanged { from, to, cause, .. } = event {
+                missing.remove(&(from, to, cause.name()));
+            }
+        }
+        if missing.is_empty() {
+            return;
+        }
+    }
+    panic!("never reached: {missing:?}");
+}
+
+#[test]
+fn the_chart_on_the_page_has_an_arrow_for_every_row() {
+    let page = include_str!("../../../../docs/MONITOR.md");
+    let arrows: Vec<&str> =
+        page.lines().map(str::trim).filter(|line| line.contains(" --> ")).collect();
+    let rows =
+        TRANSITIONS.map(|row| format!("{} --> {}: {}", row.from, row.to, row.causes.join(", ")));
+    assert_eq!(arrows[0], "[*] --> joining");
+    assert_eq!(arrows[1..], rows);
 }

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use locum_types::{Health, Mode, ResignReason};
+use locum_types::{BootNonce, Health, Mode, ResignReason, Term};
 
 use super::group::{Group, Link};
-use super::solo::{DEAD_AFTER, INTERVAL, node};
+use super::solo::{DEAD_AFTER, INTERVAL, Puppet, node};
 use crate::Input;
 
 /// What a world may do to its nodes and its network; each world draws its own shares.
@@ -22,6 +22,7 @@ struct Plan {
     health: u32,
     network: u32,
     replays: u32,
+    twins: u32,
     preempt: bool,
 }
 
@@ -37,6 +38,7 @@ impl Plan {
             health: 0,
             network: 0,
             replays: rng.u32(0..3),
+            twins: 0,
             preempt: false,
         }
     }
@@ -50,6 +52,7 @@ impl Plan {
             operators: rng.u32(0..5),
             health: rng.u32(0..5),
             network: rng.u32(1..20),
+            twins: rng.u32(0..2),
             ..Plan::of_processes(rng)
         }
     }
@@ -57,8 +60,15 @@ impl Plan {
 
 fn trouble(group: &mut Group, rng: &mut Rng, plan: &Plan) {
     let id = rng.u8(1..=plan.nodes);
-    let weights =
-        [plan.kills, plan.freezes, plan.operators, plan.health, plan.network, plan.replays];
+    let weights = [
+        plan.kills,
+        plan.freezes,
+        plan.operators,
+        plan.health,
+        plan.network,
+        plan.replays,
+        plan.twins,
+    ];
     let mut drawn = rng.u32(..weights.iter().sum::<u32>());
     let kind = weights.iter().position(|&weight| {
         let hit = drawn < weight;
@@ -84,8 +94,20 @@ fn trouble(group: &mut Group, rng: &mut Rng, plan: &Plan) {
                 group.inject(beat);
             }
         }
-        Some(_) | None => unreachable!("there are six kinds"),
+        Some(6) => speak_as(group, rng, id),
+        Some(_) | None => unreachable!("there are seven kinds"),
     }
+}
+
+/// Somebody says something with a node's own id to it, twice.
+fn speak_as(group: &mut Group, rng: &mut Rng, id: u8) {
+    let mut twin = Puppet::new(id);
+    twin.beat.to = node(id);
+    twin.beat.boot = BootNonce(rng.u64(..));
+    twin.beat.mode = if rng.bool() { Mode::Active } else { Mode::Joining };
+    twin.beat.term = Term(rng.u64(..10));
+    group.inject(twin.speak());
+    group.inject(twin.speak());
 }
 
 fn break_network(group: &mut Group, rng: &mut Rng, plan: &Plan) {
@@ -139,6 +161,11 @@ fn live_through(seed: u64, plan_of: fn(&mut Rng) -> Plan) -> (Group, Plan) {
         group.run(Duration::from_micros(rng.u64(..80_000)));
     }
     (group, plan)
+}
+
+/// A world with every kind of trouble, after it.
+pub(super) fn live_through_anything(seed: u64) -> Group {
+    live_through(seed, Plan::of_everything).0
 }
 
 #[test]
