@@ -1,5 +1,7 @@
 //! What the scenario tests share: a group with a client, and the questions they ask it.
 
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses a part of it")]
+
 use std::time::Duration;
 
 use locum_sim::{Host, HostId, Lan, NodeIndex, Program, World};
