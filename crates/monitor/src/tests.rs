@@ -7,6 +7,8 @@ mod solo;
 mod fence;
 mod leaving;
 mod living;
+mod old_news;
+mod pace;
 mod properties;
 mod rivals;
 mod session;
