@@ -27,7 +27,9 @@ const IDLE_MIN: Duration = Duration::from_secs(1);
 const IDLE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 const FLOWS_MAX: usize = 1_000_000;
 const BUFFER_MIN: usize = 1024;
-const BUFFER_MAX: usize = 1 << 20;
+/// Above it smoltcp scales the window, and can be made to panic by it.
+const RX_BUFFER_MAX: usize = 65_535;
+const TX_BUFFER_MAX: usize = 1 << 20;
 
 /// What was in the file and makes sense by itself. `None`: absent, or reported already.
 pub(super) struct Draft {
@@ -227,7 +229,8 @@ impl Reader<'_> {
     fn limits(&self, section: &Section<'_>) -> Limits {
         section.report_unknown();
         let flows = value::number(1..=FLOWS_MAX);
-        let buffer = value::number(BUFFER_MIN..=BUFFER_MAX);
+        let rx_buffer = value::number(BUFFER_MIN..=RX_BUFFER_MAX);
+        let tx_buffer = value::number(BUFFER_MIN..=TX_BUFFER_MAX);
         let idle = value::duration(IDLE_MIN..=IDLE_MAX);
         let half_open = section.optional("half_open", "1024", &flows);
         let flows = plain(section.optional("flows", "65536", &flows));
@@ -241,8 +244,8 @@ impl Reader<'_> {
             flows,
             half_open: plain(half_open),
             idle: plain(section.optional("idle", "\"10m\"", idle)),
-            rx_buffer: plain(section.optional("rx_buffer", "65536", &buffer)),
-            tx_buffer: plain(section.optional("tx_buffer", "65536", &buffer)),
+            rx_buffer: plain(section.optional("rx_buffer", "32768", &rx_buffer)),
+            tx_buffer: plain(section.optional("tx_buffer", "32768", &tx_buffer)),
         }
     }
 
