@@ -247,6 +247,7 @@ impl Monitor {
         if gap > self.config.dead_after {
             self.counters.stalls += 1;
             self.caught_up_at = now + self.config.interval;
+            self.peers.values_mut().for_each(|peer| peer.doubt(self.caught_up_at));
             self.listen_afresh(now);
         }
         if self.mode == Mode::Active && now >= self.lease {

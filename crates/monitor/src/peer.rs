@@ -60,6 +60,7 @@ pub(crate) struct Peer {
     /// A life that hears us beside the one that counts, since when, and whether people know.
     second: Option<(BootNonce, Instant, bool)>,
     retired: VecDeque<BootNonce>,
+    doubted_until: Instant,
     window: ReplayWindow,
     pub(crate) detector: Detector,
     pub(crate) latest: Option<Beat>,
@@ -83,6 +84,7 @@ impl Peer {
             candidate: None,
             second: None,
             retired: VecDeque::new(),
+            doubted_until: Instant::ZERO,
             window: ReplayWindow::new(),
             detector: Detector::new(now),
             latest: None,
@@ -193,11 +195,17 @@ impl Peer {
         newcomer.map(|(boot, _)| boot).or(self.boot)
     }
 
-    /// Whether its life was heard within its time. Other than [`is_alive`](Peer::is_alive) this
-    /// makes no allowance for a stall of our own: it may have begun a new life meanwhile.
+    /// Whether the life we talk to was heard within its time. Other than [`is_alive`](Peer::is_alive)
+    /// this makes no allowance for a stall of our own, and does not believe what waited in a queue
+    /// meanwhile: the peer may have begun a new life.
     fn spoke_lately(&self, now: Instant, dead_after: Duration) -> bool {
-        let ends = |heard_at: Instant| heard_at + self.timeout(dead_after);
-        self.boot.is_some() && self.detector.heard_at().is_some_and(|at| now < ends(at))
+        let lately = |at: Instant| at >= self.doubted_until && now < at + self.timeout(dead_after);
+        self.boot.is_some() && self.detector.heard_at().is_some_and(lately)
+    }
+
+    /// After a stall of our own: what is heard before `until` may be old.
+    pub(crate) fn doubt(&mut self, until: Instant) {
+        self.doubted_until = until;
     }
 
     pub(crate) fn is_alive(&self, now: Instant, dead_after: Duration) -> bool {
