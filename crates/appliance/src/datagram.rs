@@ -1,4 +1,5 @@
-//! UDP datagrams as whole frames: recognising a beat's hop limit, and building the frames of a will.
+//! UDP datagrams as whole frames: recognising beats before smoltcp does, and building the frames of a
+//! will.
 
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
@@ -9,24 +10,32 @@ use smoltcp::wire::{
 /// Beats must not have crossed a router (RFC 9568 §5.1.1.3, RFC 5881 §5).
 pub(crate) const BEAT_HOP_LIMIT: u8 = 255;
 
-/// The hop limit of a UDP datagram to `port`; `None` if the frame is anything else.
-pub(crate) fn hop_limit_of_datagram_to(port: u16, frame: &[u8]) -> Option<u8> {
+/// A UDP datagram as it arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Datagram<'a> {
+    pub(crate) source_mac: EthernetAddress,
+    pub(crate) hop_limit: u8,
+    pub(crate) payload: &'a [u8],
+}
+
+/// The UDP datagram to `port` in a frame; `None` if the frame is anything else.
+pub(crate) fn datagram_to(port: u16, frame: &[u8]) -> Option<Datagram<'_>> {
     let ethernet = EthernetFrame::new_checked(frame).ok()?;
-    let (hop_limit, payload) = match ethernet.ethertype() {
+    let (hop_limit, protocol, payload) = match ethernet.ethertype() {
         EthernetProtocol::Ipv4 => {
             let packet = Ipv4Packet::new_checked(ethernet.payload()).ok()?;
-            (packet.next_header() == IpProtocol::Udp).then_some(())?;
-            (packet.hop_limit(), packet.payload())
+            (packet.hop_limit(), packet.next_header(), packet.payload())
         }
         EthernetProtocol::Ipv6 => {
             let packet = Ipv6Packet::new_checked(ethernet.payload()).ok()?;
-            (packet.next_header() == IpProtocol::Udp).then_some(())?;
-            (packet.hop_limit(), packet.payload())
+            (packet.hop_limit(), packet.next_header(), packet.payload())
         }
         EthernetProtocol::Arp | EthernetProtocol::Unknown(_) => return None,
     };
     let datagram = UdpPacket::new_checked(payload).ok()?;
-    (datagram.dst_port() == port).then_some(hop_limit)
+    let wanted = protocol == IpProtocol::Udp && datagram.dst_port() == port;
+    let source_mac = ethernet.src_addr();
+    wanted.then_some(Datagram { source_mac, hop_limit, payload: datagram.payload() })
 }
 
 /// One end of a datagram.
@@ -90,8 +99,9 @@ mod tests {
     fn a_built_datagram_is_recognised_with_hop_limit_255() {
         for (source, destination) in ends() {
             let bytes = frame(source, destination, 3780, b"beat").expect("one family");
-            assert_eq!(hop_limit_of_datagram_to(3780, &bytes), Some(255));
-            assert_eq!(hop_limit_of_datagram_to(3781, &bytes), None);
+            let expected = Datagram { source_mac: source.mac, hop_limit: 255, payload: b"beat" };
+            assert_eq!(datagram_to(3780, &bytes), Some(expected));
+            assert_eq!(datagram_to(3781, &bytes), None);
         }
     }
 
@@ -106,7 +116,7 @@ mod tests {
         for (source, destination) in ends() {
             let bytes = frame(source, destination, 3780, b"beat").expect("one family");
             for len in 0..bytes.len() {
-                assert_eq!(hop_limit_of_datagram_to(3780, &bytes[..len]), None, "at {len}");
+                assert_eq!(datagram_to(3780, &bytes[..len]), None, "at {len}");
             }
         }
     }

@@ -140,11 +140,16 @@ impl HeartbeatHalf {
         if port != self.beat_port {
             return;
         }
-        if let Some(hop_limit) = datagram::hop_limit_of_datagram_to(self.port, frame)
-            && hop_limit != BEAT_HOP_LIMIT
-        {
-            self.counters.hop_limit_refused += 1;
-            return;
+        if let Some(beat) = datagram::datagram_to(self.port, frame) {
+            if beat.hop_limit != BEAT_HOP_LIMIT {
+                self.counters.hop_limit_refused += 1;
+                return;
+            }
+            if beat.source_mac == self.identity.node_mac() {
+                // A twin's beat, flooded to us; it is not addressed to us, so smoltcp would drop it.
+                self.judge(now, beat.payload);
+                return;
+            }
         }
         self.endpoint.push(now, frame);
         self.hear(now);
@@ -221,13 +226,17 @@ impl HeartbeatHalf {
     fn hear(&mut self, now: Instant) {
         let mut buffer = [0; BEAT_LEN + 1];
         while let Some(len) = self.endpoint.receive(&mut buffer) {
-            let (group, node) = (self.identity.group, self.identity.node);
-            match open(&buffer[..len], &self.key, group, node) {
-                Ok(beat) => self.handle(now, Input::Beat(beat)),
-                Err(refusal) => {
-                    log::trace!("beat refused: {refusal}");
-                    self.counters.refused.note(refusal);
-                }
+            self.judge(now, &buffer[..len]);
+        }
+    }
+
+    /// Believes a datagram, or counts why not.
+    fn judge(&mut self, now: Instant, datagram: &[u8]) {
+        match open(datagram, &self.key, self.identity.group, self.identity.node) {
+            Ok(beat) => self.handle(now, Input::Beat(beat)),
+            Err(refusal) => {
+                log::trace!("beat refused: {refusal}");
+                self.counters.refused.note(refusal);
             }
         }
     }

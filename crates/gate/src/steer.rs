@@ -38,6 +38,10 @@ pub fn steer(identity: &Identity, frame: &[u8]) -> Steer {
     if to_group {
         return steer_group(identity, &view);
     }
+    if view.source == identity.node_mac() && matches!(view.body, Body::Ip(_)) {
+        // Our own voice, or a node with our id: whomever it talks to, the monitor has to know.
+        return Steer::Heartbeat;
+    }
     match identity.mac_mode {
         // Both halves have the same MAC: the addresses inside decide.
         MacMode::Own if to_node => steer_shared(identity, &view),

@@ -164,3 +164,22 @@ fn any_node_may_die_at_any_time_and_come_back() {
     assert!(outage(&world, client, UDP, calm) <= ms(1));
     assert_sound(&world);
 }
+
+#[test]
+fn two_nodes_with_one_id_are_told_and_none_of_them_serves() {
+    let lan = Lan::default();
+    let mut world = World::new(9);
+    let twins = [world.add_node(lan.node(1)), world.add_node(lan.node(1))];
+    world.run_for(ms(2_000));
+    assert_eq!(world.active(), [], "{:#?}", world.events());
+    for twin in twins {
+        assert_eq!(world.mode(twin), Some(Mode::Fenced));
+        let status = world.status(twin).expect("it runs");
+        assert!(status.heartbeat.monitor.counters.duplicate_ids > 0);
+    }
+    // One of them is corrected, that is: stopped.
+    world.kill(twins[1], false);
+    world.run_for(ms(2_000));
+    assert_eq!(world.active(), [twins[0]]);
+    assert_sound(&world);
+}
