@@ -108,7 +108,7 @@ impl Monitor {
             Mode::Fenced => {
                 let silence = self.fence_silence()?;
                 let until = self.duplicate_until();
-                if self.turn_at < until {
+                if self.ran_at < until {
                     return Some((until, Deadline::Fence));
                 }
                 Some(self.with_probe(&silence, (silence.ends_at(), Deadline::Fence)))
@@ -116,7 +116,7 @@ impl Monitor {
             Mode::Active => None,
             Mode::Waiting => {
                 let silence = self.silence()?;
-                let claim = (self.claim_at(&silence, self.turn_at), Deadline::Claim);
+                let claim = (self.claim_at(&silence, self.ran_at), Deadline::Claim);
                 Some(self.with_probe(&silence, claim))
             }
         }

@@ -70,8 +70,8 @@ pub struct Monitor {
     pub(crate) listening_since: Instant,
     /// After a stall: until when what is heard may be old.
     pub(crate) caught_up_at: Instant,
-    /// When the last turn ended.
-    pub(crate) turn_at: Instant,
+    /// The `now` of the last call.
+    pub(crate) ran_at: Instant,
     pub(crate) announced_at: Option<Instant>,
     pub(crate) requested_at: Option<Instant>,
     pub(crate) offer_pause_until: Instant,
@@ -115,7 +115,7 @@ impl Monitor {
             lease: now,
             listening_since: now,
             caught_up_at: now,
-            turn_at: now,
+            ran_at: now,
             announced_at: None,
             requested_at: None,
             offer_pause_until: Instant::ZERO,
@@ -141,6 +141,7 @@ impl Monitor {
         if self.finished {
             return;
         }
+        self.notice_stall(now);
         match input {
             Input::Beat(beat) => self.hear(now, &beat),
             Input::ProbeAnswered => self.hear_answer(now),
@@ -159,12 +160,15 @@ impl Monitor {
 
     /// Closes a turn: judges the others, now that everything they said was heard.
     pub fn end_turn(&mut self, now: Instant) {
+        if self.finished {
+            return;
+        }
+        self.notice_stall(now);
+        self.report_silence(now);
+        self.pursue_handover(now);
         if !self.finished {
-            self.report_silence(now);
-            self.pursue_handover(now);
             self.judge(now);
         }
-        self.turn_at = now;
     }
 
     /// The next thing to do, in order. The embedding drains it after every other call: outputs are
@@ -239,9 +243,10 @@ impl Monitor {
         self.push(Output::Event(event));
     }
 
-    /// While this node did not run it heard nobody, and its lease ran out.
+    /// While this node did not run it heard nobody, and its lease ran out. Looked at in every call: it
+    /// may have been stopped in the middle of a turn.
     fn notice_stall(&mut self, now: Instant) {
-        let gap = now - self.turn_at;
+        let gap = now - self.ran_at;
         let gap_us = u64::try_from(gap.as_micros()).unwrap_or(u64::MAX);
         self.counters.loop_gap_max_us = self.counters.loop_gap_max_us.max(gap_us);
         if gap > self.config.dead_after {
@@ -250,14 +255,15 @@ impl Monitor {
             self.peers.values_mut().for_each(|peer| peer.doubt(self.caught_up_at));
             self.listen_afresh(now);
         }
+        self.ran_at = now;
         if self.mode == Mode::Active && now >= self.lease {
             self.change_mode(now, Mode::Fenced, Cause::Stall);
         }
     }
 
-    /// Silence since the last turn proves nothing about anybody. Those who were dead by then are.
+    /// Silence since the last call proves nothing about anybody. Those who were dead by then are.
     fn listen_afresh(&mut self, now: Instant) {
-        let (before, dead_after) = (self.turn_at, self.config.dead_after);
+        let (before, dead_after) = (self.ran_at, self.config.dead_after);
         self.listening_since = now;
         for peer in self.peers.values_mut() {
             if peer.is_alive(before, dead_after) {

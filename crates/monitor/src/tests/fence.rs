@@ -1,5 +1,7 @@
 //! Own stalls, the lease, the link: when a node does not trust itself.
 
+use std::time::Duration;
+
 use locum_types::{Cause, Mode, ResignReason, Term};
 use locum_wire::Intent;
 
@@ -233,4 +235,33 @@ fn stalls_below_the_detection_time_move_nothing() {
     assert_eq!(group.announcements.len(), 1);
     let gap = group.member(2).monitor.status(group.now).counters.loop_gap_max_us;
     assert!(gap >= 17_000, "the longest gap is known: {gap}");
+}
+
+#[test]
+fn a_stop_in_the_middle_of_a_turn_is_a_stall_too() {
+    let (mut solo, _) = active_solo();
+    solo.monitor.begin_turn(solo.now);
+    solo.freeze(DEAD_AFTER);
+    solo.monitor.end_turn(solo.now);
+    solo.outputs.extend(std::iter::from_fn(|| solo.monitor.poll_output()));
+    assert_eq!(solo.changes(), [(Mode::Active, Mode::Fenced, Cause::Stall)]);
+
+    let (mut solo, _) = Solo::behind(config(1, &[2]));
+    solo.monitor.begin_turn(solo.now);
+    solo.freeze(DEAD_AFTER * 10);
+    solo.monitor.end_turn(solo.now);
+    assert_eq!(solo.mode(), Mode::Waiting, "the queue was read before the stop, if at all");
+    assert_eq!(solo.monitor.status(solo.now).counters.stalls, 1);
+}
+
+#[test]
+fn the_fence_falls_at_the_very_end_of_the_lease() {
+    for (early, mode) in [(1, Mode::Active), (0, Mode::Fenced)] {
+        let (mut solo, _) = active_solo();
+        solo.run(INTERVAL);
+        let lease = solo.grants().last().expect("it is renewed with the beats").lease;
+        solo.now = lease.saturating_sub(Duration::from_nanos(early));
+        solo.turn([]);
+        assert_eq!(solo.mode(), mode, "{early} ns before");
+    }
 }
