@@ -280,6 +280,19 @@ fn nobody_asks_without_the_option_without_the_priority_or_in_bad_health() {
 }
 
 #[test]
+fn the_delay_begins_anew_with_every_failure_of_the_service() {
+    let mut solo = Solo::with(preempting(500));
+    let mut active = Puppet::active(2, 5);
+    solo.run_with(ms(400), &mut [&mut active]);
+    solo.turn([Input::Health(Health::Failed)]);
+    solo.turn([Input::Health(Health::Ok)]);
+    solo.run_with(ms(490), &mut [&mut active]);
+    assert!(solo.beats().iter().all(|beat| beat.intent == Intent::None));
+    solo.run_with(ms(20), &mut [&mut active]);
+    assert!(solo.beats().iter().any(|beat| beat.intent == Intent::Request));
+}
+
+#[test]
 fn a_request_is_answered_with_an_offer_only_to_a_better_node() {
     for (rank, mode, expected) in
         [(200, Mode::Waiting, 1), (100, Mode::Waiting, 0), (200, Mode::Joining, 0)]

@@ -207,3 +207,16 @@ fn a_degraded_node_whose_offer_nobody_takes_does_not_repeat_it_without_end() {
     assert_eq!(solo.mode(), Mode::Active);
     assert!((2..=3).contains(&counters.handovers_failed), "{}", counters.handovers_failed);
 }
+
+#[test]
+fn a_pause_does_not_bring_the_dead_back() {
+    let (mut solo, mut active) = Solo::behind(config(1, &[2, 3]));
+    let mut dead = Puppet::new(3);
+    solo.run_with(ms(50), &mut [&mut active, &mut dead]);
+    solo.run_with(ms(100), &mut [&mut active]);
+    solo.freeze(ms(1_000));
+    solo.turn([]);
+    let alive = |peer: &crate::PeerStatus| peer.alive;
+    let peers = solo.monitor.status(solo.now).peers;
+    assert_eq!(peers.iter().map(alive).collect::<Vec<_>>(), [true, false]);
+}
