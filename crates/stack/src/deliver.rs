@@ -7,6 +7,7 @@ use locum_types::Instant;
 use smoltcp::phy::Device;
 use smoltcp::socket::tcp;
 
+use crate::flow::Flow;
 use crate::service::{CloseReason, Event, FlowId, Outputs};
 use crate::stack::Stack;
 use crate::status::Counters;
@@ -35,7 +36,7 @@ impl<D: Device> Stack<D> {
             let (listener, id, tuple) = (flow.listener, flow.id, flow.tuple);
             let event = match news(now, flow, &mut self.scratch) {
                 News::Opened => {
-                    self.half_open -= 1;
+                    self.half_open.len -= 1;
                     self.counters.flows_opened += 1;
                     Event::Opened { flow: id, local: tuple.local, remote: tuple.remote }
                 }
@@ -70,7 +71,7 @@ impl<D: Device> Stack<D> {
             let event = Event::Closed { flow: flow.id, reason: flow.close_reason() };
             self.tell(now, flow.listener, event);
         } else {
-            self.half_open -= 1;
+            self.half_open.len -= 1;
         }
     }
 
@@ -90,12 +91,11 @@ impl<D: Device> Stack<D> {
 }
 
 /// The next thing to tell about a flow; data is moved into `scratch`.
-fn news(now: Instant, flow: &mut crate::flow::Flow, scratch: &mut Vec<u8>) -> News {
-    let state = flow.socket().state();
+fn news(now: Instant, flow: &mut Flow, scratch: &mut Vec<u8>) -> News {
     if !flow.opened {
-        return match state {
-            tcp::State::SynReceived | tcp::State::Listen => News::Nothing,
-            tcp::State::Closed | tcp::State::SynSent => News::Ended,
+        return match flow.socket().state() {
+            tcp::State::SynReceived => News::Nothing,
+            tcp::State::Listen | tcp::State::Closed | tcp::State::SynSent => News::Ended,
             tcp::State::Established
             | tcp::State::FinWait1
             | tcp::State::FinWait2
@@ -104,14 +104,18 @@ fn news(now: Instant, flow: &mut crate::flow::Flow, scratch: &mut Vec<u8>) -> Ne
             | tcp::State::LastAck
             | tcp::State::TimeWait => {
                 flow.opened = true;
-                flow.touched = now;
+                flow.touch(now);
                 News::Opened
             }
         };
     }
+    if flow.ended_by.is_some() {
+        // Once it is reset, nothing but its end is news.
+        return if flow.is_over() { News::Ended } else { News::Nothing };
+    }
     let queued = flow.socket().send_queue();
     if queued < flow.unacked {
-        flow.touched = now;
+        flow.touch(now);
         return News::Acked(flow.unacked - std::mem::replace(&mut flow.unacked, queued));
     }
     if !flow.paused && flow.socket().recv_queue() > 0 {
@@ -119,16 +123,16 @@ fn news(now: Instant, flow: &mut crate::flow::Flow, scratch: &mut Vec<u8>) -> Ne
         if let Ok(len) = flow.socket_mut().recv_slice(scratch) {
             scratch.truncate(len);
             flow.delivered += len as u64;
-            flow.touched = now;
+            flow.touch(now);
             return News::Data;
         }
     }
     if !flow.paused && !flow.finished && flow.client_finished() {
         flow.finished = true;
-        flow.touched = now;
+        flow.touch(now);
         return News::Finished;
     }
-    if state == tcp::State::Closed { News::Ended } else { News::Nothing }
+    if flow.is_over() { News::Ended } else { News::Nothing }
 }
 
 /// What a service may do, on behalf of the stack that called it.
@@ -143,10 +147,11 @@ struct Mouth<'a> {
 
 impl Mouth<'_> {
     /// The flow, marked to be served.
-    fn touch(&mut self, id: FlowId) -> Option<&mut crate::flow::Flow> {
+    fn touch(&mut self, id: FlowId) -> Option<&mut Flow> {
         let key = self.table.find_id(id)?;
         let flow = self.table.get_mut(key)?;
-        if !std::mem::replace(&mut flow.dirty, true) {
+        flow.dirty = true;
+        if !std::mem::replace(&mut flow.queued, true) {
             self.dirty.push_back(key);
         }
         Some(flow)

@@ -8,11 +8,16 @@ use smoltcp::socket::tcp;
 
 use crate::forge::Forged;
 use crate::service::{CloseReason, FlowId};
+use crate::timers::Armed;
 use crate::{Limits, Tuple};
 
-/// smoltcp has forgotten to retransmit if nothing moved for this long and no timer is set: its own
-/// retransmission timeout starts at one second.
+/// smoltcp has forgotten to retransmit if something is outstanding, nothing moved for this long and it
+/// has set no timer: its own retransmission timeout starts at one second.
 const WEDGED_AFTER: Duration = Duration::from_secs(3);
+/// A flow that moves by none of so many nudges is given up.
+const NUDGES_MAX: u8 = 5;
+/// A probe is repeated once after this time, by smoltcp.
+const PROBE_AGAIN: Duration = Duration::from_secs(3);
 
 pub(crate) struct Flow {
     pub(crate) id: FlowId,
@@ -20,13 +25,14 @@ pub(crate) struct Flow {
     /// The place of its service.
     pub(crate) listener: usize,
     pub(crate) set: SocketSet<'static>,
-    pub(crate) handle: SocketHandle,
+    handle: SocketHandle,
     /// The number after the client's SYN: where its stream begins.
     first_byte: u32,
     /// Bytes of its stream that were handed to the service.
     pub(crate) delivered: u64,
     /// Output that is not acknowledged, as of the last look.
     pub(crate) unacked: usize,
+    /// The handshake is complete, and the service knows.
     pub(crate) opened: bool,
     pub(crate) paused: bool,
     /// The client's FIN was reported.
@@ -35,21 +41,43 @@ pub(crate) struct Flow {
     pub(crate) closing: bool,
     /// Why the stack itself ended it.
     pub(crate) ended_by: Option<CloseReason>,
-    /// It waits to be served.
+    /// It wants to be served.
     pub(crate) dirty: bool,
-    /// Its entry among the timers.
-    pub(crate) armed: Option<Instant>,
+    /// It has a place in the queue of those that do.
+    pub(crate) queued: bool,
+    /// Its entries among the timers.
+    pub(crate) armed: Armed,
+    /// The acknowledgement number of the client's last segment.
+    pub(crate) last_ack: Option<u32>,
     /// The last time a byte moved, or the handshake did.
-    pub(crate) touched: Instant,
+    touched: Instant,
+    /// The last time the client said anything.
+    heard: Instant,
+    /// Since when the client owes an answer.
+    asked: Option<Instant>,
+    /// The last probe.
+    probed: Instant,
+    /// Probes since `touched` that were to get smoltcp going again.
+    nudges: u8,
 }
 
-/// Why a flow is to be ended now.
+/// What is to happen to a flow whose time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Overdue {
+    /// The handshake was never completed: forget it.
     HalfOpen,
+    /// No byte moved for too long: reset it.
     Idle,
+    /// The client never closed its half: reset it.
     FinWait,
+    /// The client does not answer: reset it.
+    Unanswered,
+    /// Nothing gets smoltcp going again: reset it.
     Wedged,
+    /// smoltcp has stopped retransmitting: make the client say where it is.
+    Stalled,
+    /// The client has been silent: ask whether it lives.
+    Silent,
 }
 
 impl Flow {
@@ -76,8 +104,14 @@ impl Flow {
             closing: false,
             ended_by: None,
             dirty: false,
-            armed: None,
+            queued: false,
+            armed: Armed::default(),
+            last_ack: None,
             touched: now,
+            heard: now,
+            asked: None,
+            probed: now,
+            nudges: 0,
         }
     }
 
@@ -107,51 +141,131 @@ impl Flow {
         )
     }
 
+    pub(crate) fn is_time_wait(&self) -> bool {
+        self.socket().state() == tcp::State::TimeWait
+    }
+
+    /// Whether its socket is done: closed, and the RST sent if there was one to send.
+    pub(crate) fn is_over(&self) -> bool {
+        match self.socket().state() {
+            tcp::State::Closed => self.socket().remote_endpoint().is_none(),
+            // A RST took a half-open connection back to where it came from.
+            tcp::State::Listen => true,
+            tcp::State::SynSent
+            | tcp::State::SynReceived
+            | tcp::State::Established
+            | tcp::State::FinWait1
+            | tcp::State::FinWait2
+            | tcp::State::CloseWait
+            | tcp::State::Closing
+            | tcp::State::LastAck
+            | tcp::State::TimeWait => false,
+        }
+    }
+
+    /// Whether our FIN may be on its way.
+    pub(crate) fn fin_outstanding(&self) -> bool {
+        matches!(
+            self.socket().state(),
+            tcp::State::FinWait1 | tcp::State::Closing | tcp::State::LastAck
+        )
+    }
+
     pub(crate) fn is_half_open(&self) -> bool {
         !self.opened
     }
 
-    /// When this flow wants to be looked at: smoltcp's own timer, or one of ours.
+    /// Something moved: the connection is alive.
+    pub(crate) fn touch(&mut self, now: Instant) {
+        self.touched = now;
+        self.nudges = 0;
+    }
+
+    /// The client said something.
+    pub(crate) fn hear(&mut self, now: Instant, ack: Option<u32>) {
+        self.heard = now;
+        self.asked = None;
+        self.last_ack = ack.or(self.last_ack);
+    }
+
+    /// Asks the client for a sign of life: a segment below its window, which it must answer (RFC 9293
+    /// §3.8.4). The answer also tells smoltcp where the client stands.
+    pub(crate) fn probe(&mut self, now: Instant) {
+        self.probed = now;
+        self.asked.get_or_insert(now);
+        // smoltcp winds its timer up to "now" when the option is set. The option is not left on: then
+        // it would always have a timer, and a flow that it forgot could not be told from others.
+        self.socket_mut().set_keep_alive(Some(PROBE_AGAIN.into()));
+    }
+
+    /// The probe was sent, if there was one.
+    pub(crate) fn probe_sent(&mut self) {
+        if self.socket().keep_alive().is_some() {
+            self.socket_mut().set_keep_alive(None);
+        }
+    }
+
+    /// Counts a nudge to a flow that smoltcp forgot.
+    pub(crate) fn nudge(&mut self, now: Instant) {
+        self.nudges = self.nudges.saturating_add(1);
+        self.probe(now);
+    }
+
+    /// When smoltcp wants to be polled for this flow.
+    pub(crate) fn stack_at(&self, now: Instant, interface: &mut Interface) -> Option<Instant> {
+        interface.poll_at(now.into(), &self.set).map(Instant::from)
+    }
+
+    /// When this flow wants to be looked at: `stack_at`, or one of our own limits.
     pub(crate) fn deadline(
-        &self,
+        &mut self,
         now: Instant,
-        interface: &mut Interface,
+        stack_at: Option<Instant>,
         limits: &Limits,
-    ) -> Option<Instant> {
-        let stack = interface.poll_at(now.into(), &self.set).map(Instant::from);
-        let (ours, _) = self.limit(stack.is_none(), limits);
-        Some(stack.map_or(ours, |stack| stack.min(ours)))
+    ) -> Instant {
+        if self.outstanding() {
+            self.asked.get_or_insert(now);
+        }
+        let (ours, _) = self.limit(stack_at.is_none(), limits);
+        stack_at.map_or(ours, |at| at.min(ours))
     }
 
     /// What is overdue at `now`, if anything.
     pub(crate) fn overdue(
         &self,
         now: Instant,
-        interface: &mut Interface,
+        stack_at: Option<Instant>,
         limits: &Limits,
     ) -> Option<Overdue> {
-        let quiet = interface.poll_at(now.into(), &self.set).is_none();
-        let (at, overdue) = self.limit(quiet, limits);
+        let (at, overdue) = self.limit(stack_at.is_none(), limits);
         (now >= at).then_some(overdue)
+    }
+
+    /// Whether the client has something to acknowledge.
+    fn outstanding(&self) -> bool {
+        self.socket().send_queue() > 0 || self.fin_outstanding()
     }
 
     /// The next of our own limits. `quiet`: smoltcp has no timer for this flow.
     fn limit(&self, quiet: bool, limits: &Limits) -> (Instant, Overdue) {
-        let outstanding = self.socket().send_queue() > 0
-            || matches!(
-                self.socket().state(),
-                tcp::State::FinWait1 | tcp::State::Closing | tcp::State::LastAck
-            );
-        let (time, overdue) = if self.is_half_open() {
-            (limits.half_open, Overdue::HalfOpen)
-        } else if quiet && outstanding {
-            (WEDGED_AFTER, Overdue::Wedged)
-        } else if self.socket().state() == tcp::State::FinWait2 {
-            (limits.fin_wait, Overdue::FinWait)
-        } else {
-            (limits.idle, Overdue::Idle)
-        };
-        (self.touched + time, overdue)
+        if self.is_half_open() {
+            return (self.touched + limits.half_open, Overdue::HalfOpen);
+        }
+        let outstanding = self.outstanding();
+        let fin_wait = self.socket().state() == tcp::State::FinWait2;
+        let stalled = if self.nudges < NUDGES_MAX { Overdue::Stalled } else { Overdue::Wedged };
+        let silent = limits.keep_alive.filter(|_| !outstanding);
+        [
+            Some((self.touched + limits.idle, Overdue::Idle)),
+            fin_wait.then(|| (self.touched + limits.fin_wait, Overdue::FinWait)),
+            self.asked.map(|asked| (asked + limits.unanswered, Overdue::Unanswered)),
+            (quiet && outstanding).then(|| (self.touched.max(self.probed) + WEDGED_AFTER, stalled)),
+            silent.map(|after| (self.heard.max(self.probed) + after, Overdue::Silent)),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|&(at, _)| at)
+        .unwrap_or((self.touched + limits.idle, Overdue::Idle))
     }
 
     /// How it ended, once its socket is closed.

@@ -180,8 +180,7 @@ fn listening(tuple: &Tuple, limits: &Limits) -> Option<Forged> {
     // only adds latency.
     socket.set_nagle_enabled(false);
     socket.set_ack_delay(None);
-    socket.set_timeout(Some(limits.unanswered.into()));
-    socket.set_keep_alive(limits.keep_alive.map(Into::into));
+    // smoltcp's own timeout and keep-alive stay off: see `Flow::probe`.
     socket.listen((tuple.local.ip(), tuple.local.port())).ok()?;
     let mut set = SocketSet::new(Vec::with_capacity(1));
     let handle = set.add(socket);

@@ -10,14 +10,17 @@
 
 #![forbid(unsafe_code)]
 
+mod admit;
 mod config;
 mod deliver;
 mod filter;
 mod flow;
 pub mod forge;
+mod ingress;
 mod isn;
 pub mod neighbours;
 mod parse;
+mod serve;
 pub mod service;
 mod slot;
 mod stack;
@@ -30,6 +33,3 @@ pub use config::{Config, Limits};
 pub use parse::Tuple;
 pub use stack::{AddServiceError, Stack};
 pub use status::{Counters, Status};
-
-#[cfg(test)]
-mod tests;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet,
-    Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket,
+    Ipv6Packet, TcpPacket, UdpPacket,
 };
 
 /// The ends of a TCP connection, as this stack sees it.
@@ -20,10 +20,20 @@ pub struct Tuple {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Segment {
     pub(crate) tuple: Tuple,
-    pub(crate) sequence: TcpSeqNumber,
+    pub(crate) sequence: u32,
+    /// The acknowledgement number, if there is one.
+    pub(crate) ack: Option<u32>,
     pub(crate) syn: bool,
-    pub(crate) ack: bool,
     pub(crate) rst: bool,
+    /// What it takes of the sequence space: payload, SYN and FIN.
+    pub(crate) len: usize,
+}
+
+impl Segment {
+    /// Whether it asks for a new connection.
+    pub(crate) fn opens(&self) -> bool {
+        self.syn && self.ack.is_none() && !self.rst
+    }
 }
 
 /// What a frame carries.
@@ -40,6 +50,7 @@ pub(crate) enum Payload {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parsed {
     pub(crate) source_mac: EthernetAddress,
+    pub(crate) destination_mac: EthernetAddress,
     /// Source and destination of an IP packet.
     pub(crate) ends: Option<(IpAddress, IpAddress)>,
     pub(crate) payload: Payload,
@@ -47,7 +58,7 @@ pub(crate) struct Parsed {
 
 pub(crate) fn parse(frame: &[u8]) -> Option<Parsed> {
     let ethernet = EthernetFrame::new_checked(frame).ok()?;
-    let source_mac = ethernet.src_addr();
+    let (source_mac, destination_mac) = (ethernet.src_addr(), ethernet.dst_addr());
     let packet = ip(ethernet.ethertype(), ethernet.payload());
     let ends = packet.map(|(source, destination, _, _)| (source, destination));
     let payload = match packet {
@@ -58,7 +69,7 @@ pub(crate) fn parse(frame: &[u8]) -> Option<Parsed> {
             .map_or(Payload::Malformed, |datagram| Payload::Udp(datagram.dst_port())),
         Some(_) | None => Payload::Other,
     };
-    Some(Parsed { source_mac, ends, payload })
+    Some(Parsed { source_mac, destination_mac, ends, payload })
 }
 
 type Ip<'a> = (IpAddress, IpAddress, IpProtocol, &'a [u8]);
@@ -66,7 +77,11 @@ type Ip<'a> = (IpAddress, IpAddress, IpProtocol, &'a [u8]);
 fn ip(protocol: EthernetProtocol, bytes: &[u8]) -> Option<Ip<'_>> {
     match protocol {
         EthernetProtocol::Ipv4 => {
+            // Only the first fragment has a transport header, and smoltcp reassembles nothing here.
             let packet = Ipv4Packet::new_checked(bytes).ok()?;
+            if packet.more_frags() || packet.frag_offset() != 0 {
+                return None;
+            }
             let (source, destination) = (packet.src_addr().into(), packet.dst_addr().into());
             Some((source, destination, packet.next_header(), packet.payload()))
         }
@@ -86,10 +101,11 @@ fn tcp(source: IpAddress, destination: IpAddress, bytes: &[u8]) -> Option<Segmen
             remote: socket_addr(source, packet.src_port()),
             local: socket_addr(destination, packet.dst_port()),
         },
-        sequence: packet.seq_number(),
+        sequence: packet.seq_number().0 as u32,
+        ack: packet.ack().then(|| packet.ack_number().0 as u32),
         syn: packet.syn(),
-        ack: packet.ack(),
         rst: packet.rst(),
+        len: packet.segment_len(),
     })
 }
 

@@ -42,6 +42,16 @@ pub struct Counters {
     pub segments_stray: u64,
     /// RSTs that were not exactly at the next expected number (RFC 5961 §3.2).
     pub resets_inexact: u64,
+    /// Duplicate acknowledgements that would have made smoltcp forget its FIN.
+    pub acks_of_fin_repeated: u64,
+    /// SYNs that took over the four-tuple of a connection in TIME-WAIT (RFC 6191).
+    pub time_waits_reused: u64,
+    /// Clients asked whether they live.
+    pub keep_alives: u64,
+    /// Connections whose client did not answer.
+    pub flows_unanswered: u64,
+    /// Times a client was asked where it is because smoltcp had stopped retransmitting.
+    pub flows_nudged: u64,
     /// Connections reset after the idle time.
     pub flows_idle: u64,
     /// Connections that the client never closed.

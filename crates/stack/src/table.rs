@@ -10,7 +10,7 @@ use crate::flow::Flow;
 use crate::service::FlowId;
 
 /// A flow's place, and which of the place's tenants it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key {
     place: u32,
     generation: u32,

@@ -53,6 +53,11 @@ impl UdpPort {
         }
     }
 
+    /// Whether datagrams wait to be sent.
+    pub(crate) fn has_output(&self) -> bool {
+        self.set.get::<udp::Socket<'_>>(self.handle).send_queue() > 0
+    }
+
     /// Queues a datagram; false if it does not fit.
     pub(crate) fn send(
         &mut self,

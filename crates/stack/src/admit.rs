@@ -1,0 +1,105 @@
+//! Who becomes a flow: SYNs, and connections that were established elsewhere.
+
+use std::collections::VecDeque;
+
+use locum_types::Instant;
+use smoltcp::phy::Device;
+
+use crate::flow::Flow;
+use crate::forge::{Established, Forged};
+use crate::parse::Segment;
+use crate::stack::{ETHERNET_HEADER, Stack};
+use crate::table::{Key, Table};
+use crate::{Tuple, isn};
+
+/// Half-open flows in the order they came. Those that were completed or forgotten stay until they reach
+/// the front, or until there are as many of them as there may be half-open flows.
+#[derive(Default)]
+pub(crate) struct HalfOpen {
+    order: VecDeque<Key>,
+    /// How many there are.
+    pub(crate) len: usize,
+}
+
+impl HalfOpen {
+    fn push(&mut self, key: Key, max: usize, table: &mut Table) {
+        if self.order.len() >= max.saturating_mul(2) {
+            self.order.retain(|&key| is_half_open(table, key));
+        }
+        self.order.push_back(key);
+    }
+
+    fn oldest(&mut self, table: &mut Table) -> Option<Key> {
+        std::iter::from_fn(|| self.order.pop_front()).find(|&key| is_half_open(table, key))
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.order.clear();
+    }
+}
+
+fn is_half_open(table: &mut Table, key: Key) -> bool {
+    table.get_mut(key).is_some_and(|flow| flow.is_half_open())
+}
+
+impl<D: Device> Stack<D> {
+    /// Makes a flow of a SYN.
+    pub(crate) fn admit(&mut self, now: Instant, frame: &[u8], segment: &Segment, listener: usize) {
+        let limits = &self.config.limits;
+        let crowded = self.half_open.len >= limits.half_open_max;
+        if !crowded && self.table.len() >= limits.flows_max {
+            self.counters.syns_over_limit += 1;
+            return;
+        }
+        let number = isn::choose(&self.config.isn_key, &segment.tuple, now);
+        let packet = frame.get(ETHERNET_HEADER..).unwrap_or(&[]);
+        let Some(forged) = self.forge.accept(now, &segment.tuple, number, packet, limits) else {
+            self.counters.frames_malformed += 1;
+            return;
+        };
+        if crowded {
+            self.evict_half_open(now);
+        }
+        self.counters.flows_accepted += 1;
+        let key =
+            self.insert(now, listener, segment.tuple, forged, segment.sequence.wrapping_add(1));
+        self.half_open.push(key, self.config.limits.half_open_max, &mut self.table);
+        self.serve(now, key);
+    }
+
+    /// Takes over a connection that is established already; its service is told that it was opened. False
+    /// if its port has no TCP service, it is known already, or there are too many connections.
+    pub fn adopt(&mut self, now: Instant, flow: &Established) -> bool {
+        let Some(listener) = self.tcp_listener(flow.tuple.local.port()) else { return false };
+        let full = self.table.len() >= self.config.limits.flows_max;
+        if full || self.table.find(&flow.tuple).is_some() {
+            return false;
+        }
+        let Some(forged) = self.forge.materialise(now, flow, &self.config.limits) else {
+            return false;
+        };
+        let key = self.insert(now, listener, flow.tuple, forged, flow.remote_next);
+        self.serve(now, key);
+        true
+    }
+
+    fn insert(
+        &mut self,
+        now: Instant,
+        listener: usize,
+        tuple: Tuple,
+        forged: Forged,
+        first_byte: u32,
+    ) -> Key {
+        self.half_open.len += 1;
+        self.table.insert(tuple, |id| Flow::new(id, tuple, listener, forged, first_byte, now))
+    }
+
+    /// The oldest half-open flow gives way, so that a flood of SYNs does not keep honest clients out.
+    fn evict_half_open(&mut self, now: Instant) {
+        if let Some(key) = self.half_open.oldest(&mut self.table) {
+            self.counters.half_open_evicted += 1;
+            self.end(now, key);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Frames in: which flow or port each is for, and what it teaches about neighbours.
+
+use locum_types::Instant;
+use smoltcp::phy::{Device, RxToken as _};
+use smoltcp::wire::{IpAddress, IpCidr};
+
+use crate::filter::{Refusal, refuse};
+use crate::neighbours::introduction;
+use crate::parse::{Parsed, Payload, Segment, parse};
+use crate::slot::Slot;
+use crate::stack::Stack;
+use crate::table::Key;
+
+/// Where a frame goes.
+#[derive(Clone, Copy)]
+enum Destination {
+    Flow(Key),
+    Udp(usize),
+    /// No socket at all: smoltcp answers by itself, if at all.
+    Misc,
+}
+
+impl<D: Device> Stack<D> {
+    /// Takes frames up to the budget; true if it was used up.
+    pub(crate) fn take_frames(&mut self, now: Instant) -> bool {
+        for _ in 0..self.config.limits.ingress_budget {
+            let mut frame = std::mem::take(&mut self.frame);
+            frame.clear();
+            let received = self.device.receive(now.into()).map(|(token, _)| {
+                token.consume(|bytes| frame.extend_from_slice(bytes));
+            });
+            if received.is_some() {
+                self.take_frame(now, &frame);
+            }
+            self.frame = frame;
+            if received.is_none() {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn take_frame(&mut self, now: Instant, frame: &[u8]) {
+        let Some(parsed) = parse(frame) else {
+            self.counters.frames_empty += 1;
+            return;
+        };
+        self.learn(now, &parsed);
+        match parsed.payload {
+            Payload::Tcp(segment) => {
+                self.counters.frames_tcp += 1;
+                self.take_segment(now, frame, &parsed, &segment);
+            }
+            Payload::Udp(port) => match self.listener(port) {
+                Some(index) if self.listeners[index].udp.is_some() => {
+                    self.counters.frames_udp += 1;
+                    self.feed(now, frame, Destination::Udp(index));
+                    self.receive_datagrams(now, index);
+                }
+                Some(_) | None => {
+                    self.counters.frames_other += 1;
+                    self.feed(now, frame, Destination::Misc);
+                }
+            },
+            Payload::Malformed => self.counters.frames_malformed += 1,
+            Payload::Other => {
+                self.counters.frames_other += 1;
+                self.feed(now, frame, Destination::Misc);
+            }
+        }
+    }
+
+    fn take_segment(&mut self, now: Instant, frame: &[u8], parsed: &Parsed, segment: &Segment) {
+        if let Some(key) = self.table.find(&segment.tuple) {
+            if !self.is_reopened(key, segment) {
+                self.take_flow_segment(now, frame, key, segment);
+                return;
+            }
+            self.counters.time_waits_reused += 1;
+            self.end(now, key);
+        }
+        match self.tcp_listener(segment.tuple.local.port()) {
+            Some(listener) if segment.opens() && self.is_for_us(parsed) => {
+                self.admit(now, frame, segment, listener);
+            }
+            Some(_) | None => {
+                self.counters.segments_stray += 1;
+                // Among no sockets: smoltcp answers with RST (RFC 9293 §3.10.7.1).
+                self.feed(now, frame, Destination::Misc);
+            }
+        }
+    }
+
+    fn take_flow_segment(&mut self, now: Instant, frame: &[u8], key: Key, segment: &Segment) {
+        let Some(flow) = self.table.get_mut(key) else { return };
+        match refuse(flow, segment) {
+            Some(Refusal::InexactReset) => self.counters.resets_inexact += 1,
+            Some(Refusal::DuplicateAckOfFin) => {
+                flow.hear(now, segment.ack);
+                self.counters.acks_of_fin_repeated += 1;
+            }
+            None => {
+                flow.hear(now, segment.ack);
+                self.feed(now, frame, Destination::Flow(key));
+                self.serve(now, key);
+            }
+        }
+    }
+
+    /// Whether a client uses the four-tuple of a connection in TIME-WAIT again, with a sequence number
+    /// beyond it (RFC 9293 §3.10.7.4, RFC 6191).
+    fn is_reopened(&mut self, key: Key, segment: &Segment) -> bool {
+        segment.opens()
+            && self.table.get_mut(key).is_some_and(|flow| {
+                let ahead = segment.sequence.wrapping_sub(flow.remote_next());
+                flow.is_time_wait() && (ahead as i32) > 0
+            })
+    }
+
+    /// Whether a frame is addressed to this stack, by somebody else, and from one place to one place.
+    fn is_for_us(&self, parsed: &Parsed) -> bool {
+        let Some((source, destination)) = parsed.ends else { return false };
+        let is_ours =
+            |address| self.config.addresses.iter().any(|cidr: &IpCidr| cidr.address() == address);
+        parsed.destination_mac == self.config.mac
+            && source.is_unicast()
+            && is_ours(destination)
+            && !is_ours(source)
+    }
+
+    /// Lets smoltcp see a frame, with the sockets it is for.
+    fn feed(&mut self, now: Instant, frame: &[u8], destination: Destination) {
+        let set = match destination {
+            Destination::Flow(key) => self.table.get_mut(key).map(|flow| &mut flow.set),
+            Destination::Udp(index) => self.listeners[index].udp.as_mut().map(|port| &mut port.set),
+            Destination::Misc => Some(&mut self.misc),
+        };
+        if let Some(set) = set {
+            let mut slot = Slot::new(frame, &mut self.device);
+            self.interface.poll_ingress_single(now.into(), &mut slot, set);
+        }
+    }
+
+    /// Tells smoltcp where a client is, before it has to ask.
+    fn learn(&mut self, now: Instant, parsed: &Parsed) {
+        let Some((source, destination)) = parsed.ends else { return };
+        if !parsed.source_mac.is_unicast() || !source.is_unicast() {
+            return;
+        }
+        let Some((ours, neighbour)) = self.next_hop(source, destination) else { return };
+        if self.neighbours.note(now, neighbour, parsed.source_mac) {
+            self.counters.neighbours_learned += 1;
+            let us = self.config.mac;
+            if let Some(frame) = introduction(us, ours, parsed.source_mac, neighbour) {
+                self.feed(now, &frame, Destination::Misc);
+            }
+        }
+    }
+
+    /// Which of our addresses shares a link with the neighbour that a packet from `source` came by, and
+    /// that neighbour.
+    fn next_hop(
+        &self,
+        source: IpAddress,
+        destination: IpAddress,
+    ) -> Option<(IpAddress, IpAddress)> {
+        let family = |address: &IpAddress| address.version() == source.version();
+        let ours = |cidr: &&IpCidr| cidr.address() == destination;
+        let own = self.config.addresses.iter().find(ours)?;
+        if own.contains_addr(&source) {
+            return Some((destination, source));
+        }
+        let gateway = *self.config.gateways.iter().find(|gateway| family(gateway))?;
+        let on_link = |cidr: &&IpCidr| cidr.contains_addr(&gateway);
+        let own = self.config.addresses.iter().find(on_link)?;
+        Some((own.address(), gateway))
+    }
+}
