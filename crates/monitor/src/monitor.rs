@@ -205,7 +205,6 @@ impl Monitor {
         self.handover = None;
         self.degraded = false;
         self.probing = Probing::default();
-        self.rank_before = 0;
         self.term = self.term.max(self.term_seen);
         if to == Mode::Joining {
             self.listening_since = now;
