@@ -6,6 +6,7 @@ use locum_types::Instant;
 use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::{icmp, tcp, udp};
+use smoltcp::storage::{PacketBuffer, PacketMetadata};
 use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpAddress, IpEndpoint};
 
 use crate::record::Record;
@@ -51,13 +52,7 @@ impl Program {
         ident: u16,
         start: Instant,
     ) -> Self {
-        let buffer = || {
-            icmp::PacketBuffer::new(
-                vec![icmp::PacketMetadata::EMPTY; PACKETS_MAX],
-                vec![0; PACKETS_MAX * PACKET_LEN_MAX],
-            )
-        };
-        let mut socket = icmp::Socket::new(buffer(), buffer());
+        let mut socket = icmp::Socket::new(packet_buffer(), packet_buffer());
         socket.bind(icmp::Endpoint::Ident(ident)).expect("a fresh socket binds");
         let kind = Kind::Ping { socket: sockets.add(socket), ident };
         Program { kind, target, every, next_at: start, record: Record::new("ping") }
@@ -72,13 +67,7 @@ impl Program {
         every: Duration,
         start: Instant,
     ) -> Self {
-        let buffer = || {
-            udp::PacketBuffer::new(
-                vec![udp::PacketMetadata::EMPTY; PACKETS_MAX],
-                vec![0; PACKETS_MAX * PACKET_LEN_MAX],
-            )
-        };
-        let mut socket = udp::Socket::new(buffer(), buffer());
+        let mut socket = udp::Socket::new(packet_buffer(), packet_buffer());
         socket.bind(local_port).expect("a fresh socket binds to any non-zero port");
         let kind = Kind::UdpEcho { socket: sockets.add(socket), port };
         Program { kind, target, every, next_at: start, record: Record::new("udp echo") }
@@ -208,6 +197,11 @@ impl Connection {
             }
         }
     }
+}
+
+fn packet_buffer<H: Clone>() -> PacketBuffer<'static, H> {
+    let metadata = vec![PacketMetadata::EMPTY; PACKETS_MAX];
+    PacketBuffer::new(metadata, vec![0; PACKETS_MAX * PACKET_LEN_MAX])
 }
 
 fn sequence_of(payload: &[u8]) -> Option<u64> {
