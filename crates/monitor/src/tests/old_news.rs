@@ -220,3 +220,57 @@ fn a_pause_does_not_bring_the_dead_back() {
     let peers = solo.monitor.status(solo.now).peers;
     assert_eq!(peers.iter().map(alive).collect::<Vec<_>>(), [true, false]);
 }
+
+#[test]
+fn while_the_better_of_two_active_nodes_dies_nobody_claims() {
+    let (mut solo, mut lower) = Solo::behind(config(1, &[2, 3]));
+    let mut higher = Puppet::active(3, 6);
+    solo.run_with(ms(50), &mut [&mut lower, &mut higher]);
+    solo.hear(higher.speak());
+    // Node 2 speaks between the instants at which node 3 would have.
+    solo.run(ms(5));
+    for _ in 0..10 {
+        solo.hear(lower.speak());
+        solo.run(INTERVAL);
+    }
+    assert_eq!(solo.mode(), Mode::Waiting);
+}
+
+#[test]
+fn an_offer_of_the_lesser_of_two_active_nodes_is_not_taken() {
+    let (mut solo, mut lower) = Solo::behind(config(1, &[2, 3]));
+    let mut higher = Puppet::active(3, 6);
+    solo.hear(higher.speak());
+    solo.hear(lower.speak());
+    solo.hear(lower.say(Intent::Offer(ResignReason::Handover)));
+    assert_eq!(solo.mode(), Mode::Waiting);
+    solo.hear(higher.say(Intent::Offer(ResignReason::Handover)));
+    assert_eq!(solo.mode(), Mode::Active);
+}
+
+#[test]
+fn the_successor_of_a_node_that_yielded_has_two_intervals_to_be_heard() {
+    let (mut solo, mut active) = Solo::behind(config(1, &[2]));
+    active.beat.mode = Mode::Joining;
+    solo.hear(active.speak());
+    solo.run(INTERVAL * 2 - ms(1));
+    assert_eq!(solo.mode(), Mode::Waiting);
+    solo.run(ms(1));
+    assert_eq!(solo.changes(), [(Mode::Waiting, Mode::Active, Cause::NoActive)]);
+}
+
+#[test]
+fn one_lost_beat_or_a_dead_node_is_not_called_degraded() {
+    let (mut solo, mut active) = Solo::behind(config(1, &[2, 3]));
+    let mut better = Puppet::new(3);
+    solo.run_with(ms(50), &mut [&mut active, &mut better]);
+    solo.run_with(ms(17), &mut [&mut better]);
+    assert!(solo.count(&Output::Probe) > 0);
+    solo.turn([Input::ProbeAnswered]);
+    solo.run_with(ms(20), &mut [&mut active, &mut better]);
+    // Now it dies, and node 3 is to claim before node 1.
+    solo.run_with(DEAD_AFTER + ms(9), &mut [&mut better]);
+    assert_eq!(solo.mode(), Mode::Waiting);
+    let degraded = |event: &Event| matches!(event, Event::Degraded { .. });
+    assert!(!solo.events().iter().any(degraded), "{:?}", solo.events());
+}
