@@ -116,7 +116,9 @@ fn news(now: Instant, flow: &mut Flow, scratch: &mut Vec<u8>) -> News {
     let queued = flow.socket().send_queue();
     if queued < flow.unacked {
         flow.touch(now);
-        return News::Acked(flow.unacked - std::mem::replace(&mut flow.unacked, queued));
+        let bytes = flow.unacked - queued;
+        flow.unacked = queued;
+        return News::Acked(bytes);
     }
     if !flow.paused && flow.socket().recv_queue() > 0 {
         scratch.resize(flow.socket().recv_queue(), 0);

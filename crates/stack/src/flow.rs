@@ -7,6 +7,7 @@ use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
 
 use crate::forge::Forged;
+use crate::parse::Segment;
 use crate::service::{CloseReason, FlowId};
 use crate::timers::Armed;
 use crate::{Limits, Tuple};
@@ -47,7 +48,7 @@ pub(crate) struct Flow {
     pub(crate) queued: bool,
     /// Its entries among the timers.
     pub(crate) armed: Armed,
-    /// The acknowledgement number of the client's last segment.
+    /// The acknowledgement number of the client's last segment in order.
     pub(crate) last_ack: Option<u32>,
     /// The last time a byte moved, or the handshake did.
     touched: Instant,
@@ -182,10 +183,13 @@ impl Flow {
     }
 
     /// The client said something.
-    pub(crate) fn hear(&mut self, now: Instant, ack: Option<u32>) {
+    pub(crate) fn hear(&mut self, now: Instant, segment: &Segment) {
+        // Whoever does not know the next number could as well be somebody else.
+        if segment.sequence == self.remote_next() && !segment.rst {
+            self.last_ack = segment.ack;
+        }
         self.heard = now;
         self.asked = None;
-        self.last_ack = ack.or(self.last_ack);
     }
 
     /// Asks the client for a sign of life: a segment below its window, which it must answer (RFC 9293

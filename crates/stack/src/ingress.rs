@@ -4,9 +4,9 @@ use locum_types::Instant;
 use smoltcp::phy::{Device, RxToken as _};
 use smoltcp::wire::{IpAddress, IpCidr};
 
-use crate::filter::{Refusal, refuse};
+use crate::filter::{Verdict, judge};
 use crate::neighbours::introduction;
-use crate::parse::{Parsed, Payload, Segment, parse};
+use crate::parse::{Parsed, Payload, Segment, parse, with_sequence};
 use crate::slot::Slot;
 use crate::stack::Stack;
 use crate::table::Key;
@@ -93,17 +93,22 @@ impl<D: Device> Stack<D> {
 
     fn take_flow_segment(&mut self, now: Instant, frame: &[u8], key: Key, segment: &Segment) {
         let Some(flow) = self.table.get_mut(key) else { return };
-        match refuse(flow, segment) {
-            Some(Refusal::InexactReset) => self.counters.resets_inexact += 1,
-            Some(Refusal::DuplicateAckOfFin) => {
-                flow.hear(now, segment.ack);
-                self.counters.acks_of_fin_repeated += 1;
-            }
-            None => {
-                flow.hear(now, segment.ack);
+        let verdict = judge(flow, segment, self.config.limits.rx_buffer);
+        flow.hear(now, segment);
+        match verdict {
+            Verdict::Pass => {
                 self.feed(now, frame, Destination::Flow(key));
                 self.serve(now, key);
             }
+            Verdict::Lift(sequence) => {
+                self.counters.acks_lifted += 1;
+                if let Some(frame) = with_sequence(frame, sequence) {
+                    self.feed(now, &frame, Destination::Flow(key));
+                }
+                self.serve(now, key);
+            }
+            Verdict::InexactReset => self.counters.resets_inexact += 1,
+            Verdict::DuplicateAckOfFin => self.counters.acks_of_fin_repeated += 1,
         }
     }
 

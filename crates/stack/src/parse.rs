@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet,
-    Ipv6Packet, TcpPacket, UdpPacket,
+    Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket,
 };
 
 /// The ends of a TCP connection, as this stack sees it.
@@ -60,46 +60,63 @@ pub(crate) fn parse(frame: &[u8]) -> Option<Parsed> {
     let ethernet = EthernetFrame::new_checked(frame).ok()?;
     let (source_mac, destination_mac) = (ethernet.src_addr(), ethernet.dst_addr());
     let packet = ip(ethernet.ethertype(), ethernet.payload());
-    let ends = packet.map(|(source, destination, _, _)| (source, destination));
+    let ends = packet.as_ref().map(|packet| (packet.source, packet.destination));
     let payload = match packet {
-        Some((source, destination, IpProtocol::Tcp, bytes)) => {
-            tcp(source, destination, bytes).map_or(Payload::Malformed, Payload::Tcp)
+        Some(packet) if packet.protocol == IpProtocol::Tcp => {
+            tcp(&packet).map_or(Payload::Malformed, Payload::Tcp)
         }
-        Some((_, _, IpProtocol::Udp, bytes)) => UdpPacket::new_checked(bytes)
-            .map_or(Payload::Malformed, |datagram| Payload::Udp(datagram.dst_port())),
+        Some(packet) if packet.protocol == IpProtocol::Udp => {
+            UdpPacket::new_checked(packet.payload)
+                .map_or(Payload::Malformed, |datagram| Payload::Udp(datagram.dst_port()))
+        }
         Some(_) | None => Payload::Other,
     };
     Some(Parsed { source_mac, destination_mac, ends, payload })
 }
 
-type Ip<'a> = (IpAddress, IpAddress, IpProtocol, &'a [u8]);
+/// An IP packet of either family.
+struct Packet<'a> {
+    source: IpAddress,
+    destination: IpAddress,
+    protocol: IpProtocol,
+    header_len: usize,
+    payload: &'a [u8],
+}
 
-fn ip(protocol: EthernetProtocol, bytes: &[u8]) -> Option<Ip<'_>> {
+fn ip(protocol: EthernetProtocol, bytes: &[u8]) -> Option<Packet<'_>> {
     match protocol {
         EthernetProtocol::Ipv4 => {
             // Only the first fragment has a transport header, and smoltcp reassembles nothing here.
             let packet = Ipv4Packet::new_checked(bytes).ok()?;
-            if packet.more_frags() || packet.frag_offset() != 0 {
-                return None;
-            }
-            let (source, destination) = (packet.src_addr().into(), packet.dst_addr().into());
-            Some((source, destination, packet.next_header(), packet.payload()))
+            let whole = !packet.more_frags() && packet.frag_offset() == 0;
+            whole.then(|| Packet {
+                source: packet.src_addr().into(),
+                destination: packet.dst_addr().into(),
+                protocol: packet.next_header(),
+                header_len: usize::from(packet.header_len()),
+                payload: packet.payload(),
+            })
         }
         EthernetProtocol::Ipv6 => {
             let packet = Ipv6Packet::new_checked(bytes).ok()?;
-            let (source, destination) = (packet.src_addr().into(), packet.dst_addr().into());
-            Some((source, destination, packet.next_header(), packet.payload()))
+            Some(Packet {
+                source: packet.src_addr().into(),
+                destination: packet.dst_addr().into(),
+                protocol: packet.next_header(),
+                header_len: packet.header_len(),
+                payload: packet.payload(),
+            })
         }
         EthernetProtocol::Arp | EthernetProtocol::Unknown(_) => None,
     }
 }
 
-fn tcp(source: IpAddress, destination: IpAddress, bytes: &[u8]) -> Option<Segment> {
-    let packet = TcpPacket::new_checked(bytes).ok()?;
+fn tcp(ip: &Packet<'_>) -> Option<Segment> {
+    let packet = TcpPacket::new_checked(ip.payload).ok()?;
     Some(Segment {
         tuple: Tuple {
-            remote: socket_addr(source, packet.src_port()),
-            local: socket_addr(destination, packet.dst_port()),
+            remote: socket_addr(ip.source, packet.src_port()),
+            local: socket_addr(ip.destination, packet.dst_port()),
         },
         sequence: packet.seq_number().0 as u32,
         ack: packet.ack().then(|| packet.ack_number().0 as u32),
@@ -107,6 +124,31 @@ fn tcp(source: IpAddress, destination: IpAddress, bytes: &[u8]) -> Option<Segmen
         rst: packet.rst(),
         len: packet.segment_len(),
     })
+}
+
+/// A copy of a frame with a TCP segment, with another sequence number. The checksum is brought forward
+/// (RFC 1624), not made anew: what was damaged stays damaged.
+pub(crate) fn with_sequence(frame: &[u8], sequence: u32) -> Option<Vec<u8>> {
+    let ethernet = EthernetFrame::new_checked(frame).ok()?;
+    let ip = ip(ethernet.ethertype(), ethernet.payload())?;
+    let packet = TcpPacket::new_checked(ip.payload).ok()?;
+    let (old, checksum) = (packet.seq_number().0 as u32, packet.checksum());
+    let start = frame.len() - ethernet.payload().len() + ip.header_len;
+    let mut copy = frame.to_vec();
+    let mut packet = TcpPacket::new_unchecked(copy.get_mut(start..start + ip.payload.len())?);
+    packet.set_seq_number(TcpSeqNumber(sequence as i32));
+    packet.set_checksum(carried(checksum, old, sequence));
+    Some(copy)
+}
+
+/// A checksum after 32 bits under it have changed (RFC 1624, equation 3).
+fn carried(checksum: u16, old: u32, new: u32) -> u16 {
+    let halves = |word: u32| (word >> 16) + (word & 0xffff);
+    let mut sum = u32::from(!checksum) + halves(!old) + halves(new);
+    while sum > 0xffff {
+        sum = halves(sum);
+    }
+    !(sum as u16)
 }
 
 /// smoltcp's address and a port as the standard library writes them.

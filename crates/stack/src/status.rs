@@ -44,6 +44,8 @@ pub struct Counters {
     pub resets_inexact: u64,
     /// Duplicate acknowledgements that would have made smoltcp forget its FIN.
     pub acks_of_fin_repeated: u64,
+    /// Acknowledgements with an old sequence number that were taken all the same.
+    pub acks_lifted: u64,
     /// SYNs that took over the four-tuple of a connection in TIME-WAIT (RFC 6191).
     pub time_waits_reused: u64,
     /// Clients asked whether they live.
