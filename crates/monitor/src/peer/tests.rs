@@ -66,6 +66,15 @@ fn a_newcomer_is_echoed_only_when_the_session_is_silent() {
 }
 
 #[test]
+fn a_former_life_does_not_talk_over_a_newcomer() {
+    let mut peer = peer();
+    hear(&mut peer, 0, beat(10, 1));
+    hear(&mut peer, 28, Beat { echo: None, ..beat(11, 1) });
+    hear(&mut peer, 29, Beat { echo: None, ..beat(10, 2) });
+    assert_eq!(peer.echo(ms(31), DEAD_AFTER), Some(BootNonce(11)));
+}
+
+#[test]
 fn a_twin_is_told_of_once() {
     let mut peer = peer();
     let mut twins = 0;
