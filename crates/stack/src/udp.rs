@@ -15,6 +15,8 @@ pub(crate) struct UdpPort {
     pub(crate) set: SocketSet<'static>,
     handle: SocketHandle,
     port: u16,
+    /// Datagrams may wait to be sent; smoltcp counts bytes, of which some datagrams have none.
+    pub(crate) has_output: bool,
 }
 
 /// The ends of a received datagram.
@@ -36,7 +38,7 @@ impl UdpPort {
         socket.bind(port).ok()?;
         let mut set = SocketSet::new(Vec::with_capacity(1));
         let handle = set.add(socket);
-        Some(UdpPort { set, handle, port })
+        Some(UdpPort { set, handle, port, has_output: false })
     }
 
     /// Takes the oldest datagram; its payload replaces what is in `payload`.
@@ -51,11 +53,6 @@ impl UdpPort {
             let remote = socket_addr(metadata.endpoint.addr, metadata.endpoint.port);
             return Some(Ends { local: socket_addr(local, self.port), remote });
         }
-    }
-
-    /// Whether datagrams wait to be sent.
-    pub(crate) fn has_output(&self) -> bool {
-        self.set.get::<udp::Socket<'_>>(self.handle).send_queue() > 0
     }
 
     /// Queues a datagram; false if it does not fit.
@@ -73,6 +70,9 @@ impl UdpPort {
         }
         let mut metadata = udp::UdpMetadata::from(IpEndpoint::from(remote));
         metadata.local_address = Some(local.ip().into());
-        self.set.get_mut::<udp::Socket<'_>>(self.handle).send_slice(bytes, metadata).is_ok()
+        let socket = self.set.get_mut::<udp::Socket<'_>>(self.handle);
+        let queued = socket.send_slice(bytes, metadata).is_ok();
+        self.has_output |= queued;
+        queued
     }
 }

@@ -33,6 +33,7 @@ pub struct Answer {
     pub ack: Option<u32>,
     pub window: u16,
     pub len: usize,
+    pub window_scale: Option<u8>,
     pub timestamps: bool,
 }
 
@@ -151,6 +152,7 @@ pub fn parse(frame: &[u8]) -> Option<Answer> {
         ack: tcp.ack_number.map(|ack| ack.0 as u32),
         window: tcp.window_len,
         len: tcp.payload.len(),
+        window_scale: tcp.window_scale,
         timestamps: tcp.timestamp.is_some(),
     })
 }
