@@ -22,14 +22,14 @@ pub(crate) struct HalfOpen {
 }
 
 impl HalfOpen {
-    fn push(&mut self, key: Key, max: usize, table: &mut Table) {
+    fn push(&mut self, key: Key, max: usize, table: &Table) {
         if self.order.len() >= max.saturating_mul(2) {
             self.order.retain(|&key| is_half_open(table, key));
         }
         self.order.push_back(key);
     }
 
-    fn oldest(&mut self, table: &mut Table) -> Option<Key> {
+    fn oldest(&mut self, table: &Table) -> Option<Key> {
         std::iter::from_fn(|| self.order.pop_front()).find(|&key| is_half_open(table, key))
     }
 
@@ -38,8 +38,8 @@ impl HalfOpen {
     }
 }
 
-fn is_half_open(table: &mut Table, key: Key) -> bool {
-    table.get_mut(key).is_some_and(|flow| flow.is_half_open())
+fn is_half_open(table: &Table, key: Key) -> bool {
+    table.get(key).is_some_and(|flow| flow.is_half_open())
 }
 
 impl<D: Device> Stack<D> {
@@ -63,7 +63,7 @@ impl<D: Device> Stack<D> {
         self.counters.flows_accepted += 1;
         let key =
             self.insert(now, listener, segment.tuple, forged, segment.sequence.wrapping_add(1));
-        self.half_open.push(key, self.config.limits.half_open_max, &mut self.table);
+        self.half_open.push(key, self.config.limits.half_open_max, &self.table);
         self.serve(now, key);
     }
 
@@ -97,7 +97,7 @@ impl<D: Device> Stack<D> {
 
     /// The oldest half-open flow gives way, so that a flood of SYNs does not keep honest clients out.
     fn evict_half_open(&mut self, now: Instant) {
-        if let Some(key) = self.half_open.oldest(&mut self.table) {
+        if let Some(key) = self.half_open.oldest(&self.table) {
             self.counters.half_open_evicted += 1;
             self.end(now, key);
         }

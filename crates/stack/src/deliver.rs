@@ -21,7 +21,7 @@ const EVENTS_MAX: usize = 32;
 enum News {
     Opened,
     Acked(usize),
-    /// The next bytes are in the scratch buffer.
+    /// The next bytes are in the buffer that was given.
     Data,
     Finished,
     Ended,
@@ -31,36 +31,39 @@ enum News {
 impl<D: Device> Stack<D> {
     /// Tells the service what happened on a flow. False if there is more.
     pub(crate) fn deliver(&mut self, now: Instant, key: Key) -> bool {
+        let mut bytes = std::mem::take(&mut self.scratch);
+        let mut told = false;
         for _ in 0..EVENTS_MAX {
-            let Some(flow) = self.table.get_mut(key) else { return true };
-            let (listener, id, tuple) = (flow.listener, flow.id, flow.tuple);
-            let event = match news(now, flow, &mut self.scratch) {
-                News::Opened => {
-                    self.half_open.len -= 1;
-                    self.counters.flows_opened += 1;
-                    Event::Opened { flow: id, local: tuple.local, remote: tuple.remote }
-                }
-                News::Acked(bytes) => Event::Acked { flow: id, bytes },
-                News::Data => Event::Data { flow: id, bytes: &self.scratch },
-                News::Finished => Event::Finished { flow: id },
-                News::Ended => {
-                    self.end(now, key);
-                    return true;
-                }
-                News::Nothing => return true,
-            };
-            let Some(listener) = self.listeners.get_mut(listener) else { return true };
-            let mut mouth = Mouth {
-                table: &mut self.table,
-                dirty: &mut self.dirty,
-                udp: listener.udp.as_mut(),
-                tx_buffer: self.config.limits.tx_buffer,
-                mtu: self.mtu,
-                counters: &mut self.counters,
-            };
-            listener.service.on_event(now, event, &mut mouth);
+            told = !self.deliver_one(now, key, &mut bytes);
+            if told {
+                break;
+            }
         }
-        false
+        self.scratch = bytes;
+        told
+    }
+
+    /// Tells one thing; false if there was nothing to tell. `bytes` is room for data.
+    fn deliver_one(&mut self, now: Instant, key: Key, bytes: &mut Vec<u8>) -> bool {
+        let Some(flow) = self.table.get_mut(key) else { return false };
+        let (listener, id, tuple) = (flow.listener, flow.id, flow.tuple);
+        let event = match news(now, flow, bytes) {
+            News::Opened => {
+                self.half_open.len -= 1;
+                self.counters.flows_opened += 1;
+                Event::Opened { flow: id, local: tuple.local, remote: tuple.remote }
+            }
+            News::Acked(bytes) => Event::Acked { flow: id, bytes },
+            News::Data => Event::Data { flow: id, bytes },
+            News::Finished => Event::Finished { flow: id },
+            News::Ended => {
+                self.end(now, key);
+                return false;
+            }
+            News::Nothing => return false,
+        };
+        self.tell(now, listener, Some((id, key)), event);
+        true
     }
 
     /// Forgets a flow, and tells the service if it ever knew of it.
@@ -69,17 +72,24 @@ impl<D: Device> Stack<D> {
         self.counters.flows_closed += 1;
         if flow.opened {
             let event = Event::Closed { flow: flow.id, reason: flow.close_reason() };
-            self.tell(now, flow.listener, event);
+            self.tell(now, flow.listener, None, event);
         } else {
             self.half_open.len -= 1;
         }
     }
 
-    /// Tells one service something.
-    pub(crate) fn tell(&mut self, now: Instant, listener: usize, event: Event<'_>) {
+    /// Tells one service something, about the flow `current` if any.
+    pub(crate) fn tell(
+        &mut self,
+        now: Instant,
+        listener: usize,
+        current: Option<(FlowId, Key)>,
+        event: Event<'_>,
+    ) {
         let Some(listener) = self.listeners.get_mut(listener) else { return };
         let mut mouth = Mouth {
             table: &mut self.table,
+            current,
             dirty: &mut self.dirty,
             udp: listener.udp.as_mut(),
             tx_buffer: self.config.limits.tx_buffer,
@@ -90,8 +100,8 @@ impl<D: Device> Stack<D> {
     }
 }
 
-/// The next thing to tell about a flow; data is moved into `scratch`.
-fn news(now: Instant, flow: &mut Flow, scratch: &mut Vec<u8>) -> News {
+/// The next thing to tell about a flow; data is moved into `bytes`.
+fn news(now: Instant, flow: &mut Flow, bytes: &mut Vec<u8>) -> News {
     if !flow.opened {
         return match flow.socket().state() {
             tcp::State::SynReceived => News::Nothing,
@@ -116,14 +126,14 @@ fn news(now: Instant, flow: &mut Flow, scratch: &mut Vec<u8>) -> News {
     let queued = flow.socket().send_queue();
     if queued < flow.unacked {
         flow.touch(now);
-        let bytes = flow.unacked - queued;
+        let acked = flow.unacked - queued;
         flow.unacked = queued;
-        return News::Acked(bytes);
+        return News::Acked(acked);
     }
     if !flow.paused && flow.socket().recv_queue() > 0 {
-        scratch.resize(flow.socket().recv_queue(), 0);
-        if let Ok(len) = flow.socket_mut().recv_slice(scratch) {
-            scratch.truncate(len);
+        bytes.resize(flow.socket().recv_queue(), 0);
+        if let Ok(len) = flow.socket_mut().recv_slice(bytes) {
+            bytes.truncate(len);
             flow.delivered += len as u64;
             flow.touch(now);
             return News::Data;
@@ -140,6 +150,8 @@ fn news(now: Instant, flow: &mut Flow, scratch: &mut Vec<u8>) -> News {
 /// What a service may do, on behalf of the stack that called it.
 struct Mouth<'a> {
     table: &'a mut Table,
+    /// The flow at hand: what a service does is mostly about the flow it was told of.
+    current: Option<(FlowId, Key)>,
     dirty: &'a mut VecDeque<Key>,
     udp: Option<&'a mut UdpPort>,
     tx_buffer: usize,
@@ -148,9 +160,16 @@ struct Mouth<'a> {
 }
 
 impl Mouth<'_> {
+    fn find(&self, id: FlowId) -> Option<Key> {
+        match self.current {
+            Some((current, key)) if current == id => Some(key),
+            Some(_) | None => self.table.find_id(id),
+        }
+    }
+
     /// The flow, marked to be served.
     fn touch(&mut self, id: FlowId) -> Option<&mut Flow> {
-        let key = self.table.find_id(id)?;
+        let key = self.find(id)?;
         let flow = self.table.get_mut(key)?;
         flow.dirty = true;
         if !std::mem::replace(&mut flow.queued, true) {
@@ -162,7 +181,8 @@ impl Mouth<'_> {
 
 impl Outputs for Mouth<'_> {
     fn credit(&self, flow: FlowId) -> usize {
-        self.table.by_id(flow).map_or(0, |flow| self.tx_buffer.saturating_sub(flow.unacked))
+        let flow = self.find(flow).and_then(|key| self.table.get(key));
+        flow.map_or(0, |flow| self.tx_buffer.saturating_sub(flow.unacked))
     }
 
     fn send(&mut self, flow: FlowId, bytes: &[u8]) -> usize {

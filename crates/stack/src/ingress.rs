@@ -114,9 +114,9 @@ impl<D: Device> Stack<D> {
 
     /// Whether a client uses the four-tuple of a connection in TIME-WAIT again, with a sequence number
     /// beyond it (RFC 9293 §3.10.7.4, RFC 6191).
-    fn is_reopened(&mut self, key: Key, segment: &Segment) -> bool {
+    fn is_reopened(&self, key: Key, segment: &Segment) -> bool {
         segment.opens()
-            && self.table.get_mut(key).is_some_and(|flow| {
+            && self.table.get(key).is_some_and(|flow| {
                 let ahead = segment.sequence.wrapping_sub(flow.remote_next());
                 flow.is_time_wait() && (ahead as i32) > 0
             })

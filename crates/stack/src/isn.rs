@@ -64,3 +64,49 @@ pub(crate) fn seed_for(isn: u32) -> u64 {
         salt = salt.wrapping_add(SALT_STEP);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn tuple(remote: &str, local: &str) -> Tuple {
+        let end = |text: &str| text.parse().expect("an address");
+        Tuple { remote: end(remote), local: end(local) }
+    }
+
+    #[test]
+    fn the_generator_runs_backwards() {
+        for state in [0, 1, u64::MAX, 0x0123_4567_89ab_cdef] {
+            let next = state.wrapping_mul(MULTIPLIER).wrapping_add(INCREMENT);
+            assert_eq!(step_back(next), state);
+        }
+    }
+
+    #[test]
+    fn numbers_grow_by_one_every_four_microseconds() {
+        let tuple = tuple("10.0.0.2:40000", "10.0.0.1:80");
+        let start = Instant::from_millis(5);
+        let number = |after| choose(&[3; 16], &tuple, start + Duration::from_micros(after));
+        assert_eq!(number(3), number(0));
+        assert_eq!(number(4).wrapping_sub(number(0)), 1);
+        assert_eq!(number(4_000_000).wrapping_sub(number(0)), 1_000_000);
+    }
+
+    #[test]
+    fn every_part_of_the_four_tuple_counts() {
+        let number = |tuple| choose(&[3; 16], &tuple, Instant::ZERO);
+        let base = number(tuple("10.0.0.2:40000", "10.0.0.1:80"));
+        for other in [
+            tuple("10.0.0.3:40000", "10.0.0.1:80"),
+            tuple("10.0.0.2:40001", "10.0.0.1:80"),
+            tuple("10.0.0.2:40000", "10.0.0.4:80"),
+            tuple("10.0.0.2:40000", "10.0.0.1:81"),
+            tuple("10.0.0.1:80", "10.0.0.2:40000"),
+            tuple("[fd00::2]:40000", "[fd00::1]:80"),
+        ] {
+            assert_ne!(number(other), base, "{other:?}");
+        }
+    }
+}

@@ -123,7 +123,7 @@ impl<D: Device> Stack<D> {
     pub(crate) fn tick(&mut self, now: Instant) {
         for index in 0..self.listeners.len() {
             if self.listeners[index].service.next_tick().is_some_and(|at| at <= now) {
-                self.tell(now, index, Event::Tick);
+                self.tell(now, index, None, Event::Tick);
             }
         }
     }
@@ -135,7 +135,8 @@ impl<D: Device> Stack<D> {
             let port = self.listeners[index].udp.as_mut();
             let Some(ends) = port.and_then(|port| port.receive(&mut payload)) else { break };
             let (local, remote) = (ends.local, ends.remote);
-            self.tell(now, index, Event::Datagram { local, remote, bytes: &payload });
+            let event = Event::Datagram { local, remote, bytes: &payload };
+            self.tell(now, index, None, event);
         }
         self.scratch = payload;
         self.send_datagrams(now, index);

@@ -111,6 +111,11 @@ impl Table {
         Some(flow)
     }
 
+    pub(crate) fn get(&self, key: Key) -> Option<&Flow> {
+        let entry = self.places.get(key.place as usize)?;
+        entry.flow.as_ref().filter(|_| entry.generation == key.generation)
+    }
+
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut Flow> {
         let entry = self.places.get_mut(key.place as usize)?;
         entry.flow.as_mut().filter(|_| entry.generation == key.generation)
@@ -122,11 +127,6 @@ impl Table {
 
     pub(crate) fn find_id(&self, id: FlowId) -> Option<Key> {
         self.by_id.get(&id.0).copied()
-    }
-
-    pub(crate) fn by_id(&self, id: FlowId) -> Option<&Flow> {
-        let key = self.find_id(id)?;
-        self.places.get(key.place as usize)?.flow.as_ref()
     }
 
     /// Every flow, by place: for the end of an activation only.
