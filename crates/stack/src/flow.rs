@@ -255,10 +255,14 @@ impl Flow {
         if self.is_half_open() {
             return (self.touched + limits.half_open, Overdue::HalfOpen);
         }
+        if self.ended_by.is_some() {
+            // Its RST found no way out, and is not worth waiting for.
+            return (self.touched, Overdue::Idle);
+        }
         let outstanding = self.outstanding();
         let fin_wait = self.socket().state() == tcp::State::FinWait2;
         let stalled = if self.nudges < NUDGES_MAX { Overdue::Stalled } else { Overdue::Wedged };
-        let silent = limits.keep_alive.filter(|_| !outstanding);
+        let silent = limits.keep_alive.filter(|_| !outstanding && !self.is_time_wait());
         [
             Some((self.touched + limits.idle, Overdue::Idle)),
             fin_wait.then(|| (self.touched + limits.fin_wait, Overdue::FinWait)),

@@ -138,3 +138,58 @@ impl Table {
         self.places.iter().enumerate().filter_map(occupied).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use locum_types::Instant;
+
+    use super::*;
+    use crate::Limits;
+    use crate::forge::{Established, Forge, Negotiated};
+
+    fn insert(table: &mut Table, port: u16) -> (Key, Tuple) {
+        let tuple = Tuple {
+            remote: std::net::SocketAddr::from(([10, 0, 0, 2], port)),
+            local: std::net::SocketAddr::from(([10, 0, 0, 1], 80)),
+        };
+        let flow = Established {
+            tuple,
+            negotiated: Negotiated { mss: 1_460, window_scale: None, sack: false },
+            remote_next: 1,
+            local_next: 2,
+            window: 100,
+        };
+        let limits = Limits { rx_buffer: 64, tx_buffer: 64, ..Limits::default() };
+        let now = Instant::ZERO;
+        let forged = Forge::new(1500).materialise(now, &flow, &limits).expect("a valid flow");
+        (table.insert(tuple, |id| Flow::new(id, tuple, 0, forged, 1, now)), tuple)
+    }
+
+    #[test]
+    fn a_place_is_used_again_but_an_id_and_a_key_never() {
+        let mut table = Table::new([0; 16]);
+        let (first, tuple) = insert(&mut table, 1);
+        let first_id = table.get(first).map(|flow| flow.id);
+        assert!(table.remove(first).is_some());
+        assert!(table.remove(first).is_none());
+        assert_eq!((table.len(), table.find(&tuple)), (0, None));
+
+        let (second, _) = insert(&mut table, 2);
+        assert_eq!(second.place, first.place);
+        assert!(table.get(first).is_none(), "an old key finds a new flow");
+        assert_ne!(table.get(second).map(|flow| flow.id), first_id);
+        assert_eq!(first_id.and_then(|id| table.find_id(id)), None);
+    }
+
+    #[test]
+    fn flows_are_found_by_tuple_and_by_id() {
+        let mut table = Table::new([0; 16]);
+        let flows: Vec<_> = (1..50).map(|port| insert(&mut table, port)).collect();
+        for (key, tuple) in flows {
+            assert_eq!(table.find(&tuple), Some(key));
+            let id = table.get(key).map(|flow| flow.id);
+            assert_eq!(id.and_then(|id| table.find_id(id)), Some(key));
+        }
+        assert_eq!(table.keys().len(), 49);
+    }
+}

@@ -7,8 +7,9 @@ mod common;
 use common::raw::{Answer, Raw, poll, run};
 use common::script::{Order, Seen};
 use common::{CLIENT_MAC, PORT, SERVER, config, millis, pattern, seconds, server};
-use locum_stack::Limits;
+use locum_stack::forge::{Established, Negotiated};
 use locum_stack::service::CloseReason;
+use locum_stack::{Limits, Tuple};
 use locum_types::Instant;
 use smoltcp::wire::{EthernetAddress, IpAddress, TcpControl};
 
@@ -293,4 +294,92 @@ fn a_stack_at_rest_sets_no_deadline_closer_than_its_limits() {
     assert_eq!(run(&mut stack, &mut now, NOW + seconds(10)), []);
     let (at, _) = stack.poll_deadline().unwrap();
     assert_eq!(at, NOW + Limits::default().idle);
+}
+
+/// A connection that was established elsewhere, as both ends know it.
+fn established() -> (Established, Raw) {
+    let flow = Established {
+        tuple: Tuple {
+            remote: "10.0.0.2:40000".parse().unwrap(),
+            local: "10.0.0.1:7".parse().unwrap(),
+        },
+        negotiated: Negotiated { mss: 1_000, window_scale: None, sack: true },
+        remote_next: 4_294_967_290,
+        local_next: 77,
+        window: 5_000,
+    };
+    let client =
+        Raw { sequence: flow.remote_next, ack: Some(77), window: 5_000, ..Raw::new(40_000) };
+    (flow, client)
+}
+
+#[test]
+fn an_adopted_connection_goes_on_with_its_own_numbers() {
+    let (mut stack, service) = server(config(Limits::default()));
+    let (flow, mut client) = established();
+    assert!(stack.adopt(NOW, &flow));
+    assert!(!stack.adopt(NOW, &flow), "adopted twice");
+    assert_eq!(poll(&mut stack, NOW), [], "it speaks up by itself");
+    let mut number = 77;
+    for round in 0..3 {
+        let bytes = pattern(round, 1_500);
+        for chunk in bytes.chunks(750) {
+            let echoed = client.send(&mut stack, NOW, TcpControl::Psh, chunk);
+            client.sequence = client.sequence.wrapping_add(750);
+            let [echo] = echoed[..] else { panic!("{echoed:?}") };
+            assert_eq!((echo.sequence, echo.ack), (number, Some(client.sequence)));
+            number += 750;
+            client.ack = Some(number);
+        }
+    }
+    assert_eq!(service.notes().opened().len(), 1);
+    assert_eq!((stack.status().flows, stack.status().half_open), (1, 0));
+}
+
+#[test]
+fn a_flow_whose_reset_finds_no_way_is_forgotten() {
+    let (mut stack, service) = server(config(Limits::default()));
+    let (flow, _) = established();
+    assert!(stack.adopt(NOW, &flow));
+    // Nothing was ever heard of the client, so its MAC is unknown.
+    let id = service.notes().opened()[0];
+    service.order(Order::Abort(id));
+    let mut now = NOW;
+    run(&mut stack, &mut now, NOW + seconds(3));
+    assert_eq!(stack.status().flows, 0);
+    assert_eq!(service.notes().closed(), [CloseReason::Aborted]);
+}
+
+#[test]
+fn a_short_keep_alive_leaves_time_wait_alone() {
+    let limits =
+        Limits { keep_alive: Some(seconds(1)), unanswered: seconds(2), ..Limits::default() };
+    let (mut stack, service) = server(config(limits));
+    let mut raw = Raw::new(40_000);
+    raw.connect(&mut stack, NOW);
+    let flow = service.notes().opened()[0];
+    service.order(Order::Close(flow));
+    poll(&mut stack, NOW);
+    raw.ack = raw.ack.map(|ack| ack.wrapping_add(1));
+    raw.send(&mut stack, NOW, TcpControl::Fin, &[]);
+    let mut now = NOW;
+    assert_eq!(run(&mut stack, &mut now, NOW + seconds(11)), []);
+    assert_eq!(service.notes().closed(), [CloseReason::Finished]);
+}
+
+#[test]
+fn answers_wait_for_room_and_are_all_sent() {
+    let (mut stack, service) = server(config(Limits::default()));
+    let mut raw = Raw::new(40_000);
+    raw.connect(&mut stack, NOW);
+    let flow = service.notes().opened()[0];
+    // Nobody takes frames away: the queue to the wire is full.
+    while stack.device_mut().push_transmit(&[0; 60]) {}
+    service.order(Order::Send(flow, pattern(1, 10_000)));
+    for _ in 0..100 {
+        assert!(stack.poll(NOW), "it gave up");
+    }
+    while stack.device_mut().pop_transmit(|_| ()).is_some() {}
+    let sent: usize = poll(&mut stack, NOW).iter().map(|answer| answer.len).sum();
+    assert!(sent >= 1_460, "nothing was sent once there was room");
 }
