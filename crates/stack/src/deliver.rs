@@ -130,7 +130,8 @@ fn news(now: Instant, flow: &mut Flow, bytes: &mut Vec<u8>) -> News {
         flow.unacked = queued;
         return News::Acked(acked);
     }
-    if !flow.paused && flow.socket().recv_queue() > 0 {
+    // smoltcp takes what lies beyond a FIN if it came before it, out of order: nothing follows a FIN.
+    if !flow.paused && !flow.finished && flow.socket().recv_queue() > 0 {
         bytes.resize(flow.socket().recv_queue(), 0);
         if let Ok(len) = flow.socket_mut().recv_slice(bytes) {
             bytes.truncate(len);

@@ -32,7 +32,8 @@ const SHUTDOWN_MAX: Duration = Duration::from_secs(2);
 const CRASH_MAX: Duration = Duration::from_millis(100);
 
 pub(super) struct ControlThread {
-    config: Config,
+    /// As it is now; `locum status` reads it too.
+    config: Arc<Mutex<Config>>,
     links: Arc<Links>,
     link_watch: LinkWatch,
     link_up: bool,
@@ -48,7 +49,7 @@ pub(super) struct ControlThread {
 
 impl ControlThread {
     pub(super) fn new(
-        config: &Config,
+        config: Arc<Mutex<Config>>,
         links: Arc<Links>,
         inbox: Inbox<ToControl>,
         outboxes: Outboxes,
@@ -56,13 +57,13 @@ impl ControlThread {
         hooks: Arc<Mutex<Hooks>>,
         priorities: Arc<Priorities>,
     ) -> anyhow::Result<Self> {
-        let server = ControlServer::bind(&config.socket)?;
+        let server = ControlServer::bind(&lock(&config).socket)?;
         let socket = server.serve(reporter.into_handler())?;
         let indices: Vec<u32> = links.taps().into_iter().map(Tap::index).collect();
         let link_watch = LinkWatch::new(&indices).context("cannot watch the links")?;
         watch_signals(outboxes.control.clone())?;
         Ok(ControlThread {
-            config: config.clone(),
+            config,
             link_watch,
             link_up: true,
             links,
@@ -153,14 +154,15 @@ impl ControlThread {
 
     /// Reads the configuration again and applies what can change live.
     fn reload(&mut self) {
-        let read = match Config::load(&self.config.file) {
+        let current = lock(&self.config).clone();
+        let read = match Config::load(&current.file) {
             Ok(read) => read,
             Err(error) => {
                 log::error!("the configuration was not changed:\n{error}");
                 return;
             }
         };
-        let Reload { config, taken, refused } = self.config.reload(&read);
+        let Reload { config, taken, refused } = current.reload(&read);
         for key in &refused {
             log::warn!("`{key}` changes at the next start, not by a reload");
         }
@@ -171,7 +173,7 @@ impl ControlThread {
         }
         let node = node_config(&config, self.links.service().mtu());
         self.outboxes.heartbeat.send(ToHeartbeat::Reconfigure(Box::new(node)));
-        self.config = config;
+        *lock(&self.config) = config;
     }
 
     fn replace_hooks(&self, config: &Config) {

@@ -78,8 +78,9 @@ fn work(config: &Config, links: Links, will_writer: Option<WillWriter>) -> anyho
     let (control, control_inbox) = mailbox()?;
     let outboxes = Outboxes { heartbeat, stack, control };
     let hooks = Arc::new(Mutex::new(control_thread::start_hooks(config)?));
+    let shared_config = Arc::new(Mutex::new(config.clone()));
     let reporter = Reporter {
-        config: config.clone(),
+        config: Arc::clone(&shared_config),
         started: now,
         links: Arc::clone(&links),
         outboxes: outboxes.clone(),
@@ -114,8 +115,15 @@ fn work(config: &Config, links: Links, will_writer: Option<WillWriter>) -> anyho
         reported_health: Health::Ok,
         stack_hung: false,
     };
-    let control =
-        ControlThread::new(config, links, control_inbox, outboxes, reporter, hooks, priorities)?;
+    let control = ControlThread::new(
+        shared_config,
+        links,
+        control_inbox,
+        outboxes,
+        reporter,
+        hooks,
+        priorities,
+    )?;
     control.run(heartbeat_thread, stack_thread)
 }
 

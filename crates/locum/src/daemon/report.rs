@@ -26,7 +26,8 @@ const ANSWER_MAX: Duration = Duration::from_millis(500);
 
 /// Everything the control socket needs to answer.
 pub(super) struct Reporter {
-    pub(super) config: Config,
+    /// As it is now: the control thread replaces it at a reload.
+    pub(super) config: Arc<Mutex<Config>>,
     pub(super) started: Instant,
     pub(super) links: Arc<Links>,
     pub(super) outboxes: Outboxes,
@@ -89,7 +90,8 @@ fn ask<M, S>(outbox: &Outbox<M>, question: impl FnOnce(Sender<S>) -> M) -> Optio
 impl Reporter {
     fn assemble(&self, heartbeat: &HeartbeatStatus, service: &ServiceStatus) -> NodeStatus {
         let now = Clock.now();
-        let (monitor, gate, config) = (&heartbeat.monitor, &service.gate, &self.config);
+        let (monitor, gate) = (&heartbeat.monitor, &service.gate);
+        let config = &*lock(&self.config);
         NodeStatus {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -110,8 +112,8 @@ impl Reporter {
             },
             health: service.health,
             links: self.links.taps().into_iter().map(link_status).collect(),
-            peers: monitor.peers.iter().map(|peer| self.peer_status(peer)).collect(),
-            services: self.services(),
+            peers: monitor.peers.iter().map(|peer| peer_status(config, peer)).collect(),
+            services: services(config),
             flows: FlowStatus {
                 open: service.stack.flows as u64,
                 half_open: service.stack.half_open as u64,
@@ -138,30 +140,6 @@ impl Reporter {
         }
     }
 
-    fn peer_status(&self, peer: &locum_monitor::PeerStatus) -> PeerStatus {
-        let address = self.config.peers.iter().find(|known| known.id == peer.id);
-        PeerStatus {
-            id: peer.id.get(),
-            address: address.map_or_else(String::new, |known| known.address.to_string()),
-            alive: peer.alive,
-            mode: peer.mode,
-            term: peer.term.map(|term| term.0),
-            priority: peer.priority.map(Priority::get),
-            health: peer.health,
-            last_heard_ms: peer.last_heard_age.map(|age| age.as_secs_f64() * 1e3),
-            rtt_us: peer.rtt.map(micros),
-            loss: peer.last_heard_age.map(|_| peer.loss_in),
-        }
-    }
-
-    fn services(&self) -> Vec<status::ServiceStatus> {
-        let service = |service: &config::Service| status::ServiceStatus {
-            kind: service.service.kind().to_owned(),
-            port: service.port,
-        };
-        self.config.services.iter().map(service).collect()
-    }
-
     fn queues(&self, service: &ServiceStatus) -> Counters {
         let mut queues = flatten(&service.queue);
         let Outboxes { heartbeat, stack, control } = &self.outboxes;
@@ -177,6 +155,30 @@ impl Reporter {
         let names = self.links.taps().into_iter().map(Tap::name);
         flatten_named(names.zip(&counters))
     }
+}
+
+fn peer_status(config: &Config, peer: &locum_monitor::PeerStatus) -> PeerStatus {
+    let address = config.peers.iter().find(|known| known.id == peer.id);
+    PeerStatus {
+        id: peer.id.get(),
+        address: address.map_or_else(String::new, |known| known.address.to_string()),
+        alive: peer.alive,
+        mode: peer.mode,
+        term: peer.term.map(|term| term.0),
+        priority: peer.priority.map(Priority::get),
+        health: peer.health,
+        last_heard_ms: peer.last_heard_age.map(|age| age.as_secs_f64() * 1e3),
+        rtt_us: peer.rtt.map(micros),
+        loss: peer.last_heard_age.map(|_| peer.loss_in),
+    }
+}
+
+fn services(config: &Config) -> Vec<status::ServiceStatus> {
+    let service = |service: &config::Service| status::ServiceStatus {
+        kind: service.service.kind().to_owned(),
+        port: service.port,
+    };
+    config.services.iter().map(service).collect()
 }
 
 fn takeovers(now: Instant, monitor: &locum_monitor::Status) -> Takeovers {
