@@ -119,7 +119,19 @@ impl<D: Device> Gate<D> {
     }
 
     fn granted(&self) -> Option<u16> {
-        (self.cell.granted_mode() == Mode::Active).then(|| self.cell.term_tag())
+        let cell = self.cell.read();
+        (cell.granted_mode() == Mode::Active).then(|| cell.term_tag())
+    }
+
+    /// The mode by which frames are judged. An activation that begins while the stack is being
+    /// polled counts from the next [`Gate::poll`]: nothing may leave before its announcement.
+    #[inline]
+    fn mode_at(&self, now: Instant) -> Mode {
+        let cell = self.cell.read();
+        match cell.mode_at(now) {
+            Mode::Active if self.speaking != Some(cell.term_tag()) => Mode::Waiting,
+            mode => mode,
+        }
     }
 
     /// Notices the begin and the end of an activation.
@@ -152,7 +164,7 @@ impl<D: Device> Gate<D> {
         if self.watch.replies_len() == 0 {
             return;
         }
-        if self.cell.mode_at(now) != Mode::Active {
+        if self.mode_at(now) != Mode::Active {
             self.forget_replies();
             return;
         }
@@ -241,7 +253,7 @@ impl<D: Device> Device for Gate<D> {
         let now = timestamp.into();
         // The answer to the frame before leaves before the next one is looked at.
         self.send_replies(now);
-        let mode = self.cell.mode_at(now);
+        let mode = self.mode_at(now);
         let (rx, tx) = self.inner.receive(timestamp)?;
         let GateCounters { ingress, egress, asked, claims, .. } = &mut self.counters;
         let identity = &self.identity;
@@ -252,7 +264,7 @@ impl<D: Device> Device for Gate<D> {
     }
 
     fn transmit(&mut self, timestamp: SmolInstant) -> Option<Self::TxToken<'_>> {
-        let mode = self.cell.mode_at(timestamp.into());
+        let mode = self.mode_at(timestamp.into());
         let inner = self.inner.transmit(timestamp)?;
         Some(TxToken {
             inner,

@@ -42,28 +42,55 @@ impl ModeCell {
         self.0.store(word, Ordering::Release);
     }
 
+    /// What the cell says at this moment, as a whole.
+    #[inline]
+    pub fn read(&self) -> Reading {
+        Reading(self.0.load(Ordering::Acquire))
+    }
+
     /// The mode that holds at `now`: an active node whose lease has run out counts as fenced.
     #[inline]
     pub fn mode_at(&self, now: Instant) -> Mode {
-        let word = self.0.load(Ordering::Acquire);
-        match Mode::from_code((word & 0b11) as u8) {
-            Some(Mode::Active) if now.as_nanos() / LEASE_UNIT_NANOS >= word >> LEASE_SHIFT => {
-                Mode::Fenced
-            }
-            Some(mode) => mode,
-            None => Mode::Fenced,
-        }
+        self.read().mode_at(now)
     }
 
     /// The mode as it was granted, whether or not the lease still holds.
     pub fn granted_mode(&self) -> Mode {
-        let word = self.0.load(Ordering::Acquire);
-        Mode::from_code((word & 0b11) as u8).unwrap_or(Mode::Fenced)
+        self.read().granted_mode()
     }
 
     /// The low 16 bits of the term: enough to notice that a new activation has begun.
     pub fn term_tag(&self) -> u16 {
-        (self.0.load(Ordering::Acquire) >> TERM_SHIFT) as u16
+        self.read().term_tag()
+    }
+}
+
+/// What a [`ModeCell`] said at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading(u64);
+
+impl Reading {
+    /// The mode that holds at `now`: an active node whose lease has run out counts as fenced.
+    #[inline]
+    pub fn mode_at(self, now: Instant) -> Mode {
+        match self.granted_mode() {
+            Mode::Active if now.as_nanos() / LEASE_UNIT_NANOS >= self.0 >> LEASE_SHIFT => {
+                Mode::Fenced
+            }
+            mode => mode,
+        }
+    }
+
+    /// The mode as it was granted, whether or not the lease still holds.
+    #[inline]
+    pub fn granted_mode(self) -> Mode {
+        Mode::from_code((self.0 & 0b11) as u8).unwrap_or(Mode::Fenced)
+    }
+
+    /// The low 16 bits of the term.
+    #[inline]
+    pub fn term_tag(self) -> u16 {
+        (self.0 >> TERM_SHIFT) as u16
     }
 }
 

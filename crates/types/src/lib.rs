@@ -13,7 +13,7 @@ mod mode;
 mod time;
 
 pub use cause::{Cause, ResignReason};
-pub use cell::{Grant, ModeCell};
+pub use cell::{Grant, ModeCell, Reading};
 pub use id::{BootNonce, GroupId, IdError, LogPosition, NodeId, Priority, Term};
 pub use mode::{Health, Mode};
 pub use time::Instant;

@@ -138,9 +138,13 @@ impl Process {
 
     /// Kills the process and everything it started, at once, and reaps it.
     pub fn kill(&mut self) {
-        for pid in family(self.pid()) {
-            // Gone already is as good.
-            let _ = kill_process(pid, Signal::KILL);
+        let family = family(self.pid());
+        // Stopped first: a parent must not see its child die, nor a child its parent.
+        for (signal, members) in [(Signal::STOP, &family), (Signal::KILL, &family)] {
+            for pid in members {
+                // Gone already is as good.
+                let _ = kill_process(*pid, signal);
+            }
         }
         let _ = self.child.wait();
     }

@@ -34,7 +34,11 @@ impl Bench {
 
     /// An active gate whose first announcements are out of the way.
     fn announced() -> Self {
-        let mut bench = Bench::new(Mode::Active, MacMode::Virtual);
+        Bench::announced_as(MacMode::Virtual)
+    }
+
+    fn announced_as(mac_mode: MacMode) -> Self {
+        let mut bench = Bench::new(Mode::Active, mac_mode);
         bench.gate.poll(T0);
         bench.sent();
         bench
@@ -94,7 +98,7 @@ fn a_node_that_is_not_active_hands_up_empty_frames_and_still_offers_tokens() {
 #[test]
 fn an_active_gate_passes_frames_unchanged() {
     for mac_mode in MAC_MODES {
-        let mut bench = Bench::new(Mode::Active, mac_mode);
+        let mut bench = Bench::announced_as(mac_mode);
         let incoming = syn(client(), service(&bench.identity));
         assert_eq!(bench.arrive(T0, &incoming), incoming);
         let outgoing = udp(service(&bench.identity), client(), b"hello");
@@ -108,7 +112,7 @@ fn an_active_gate_passes_frames_unchanged() {
 // Defence in depth: PEERS §0.1, default deny also while active.
 #[test]
 fn an_active_gate_drops_what_is_not_the_services_to_say() {
-    let mut bench = Bench::new(Mode::Active, MacMode::Virtual);
+    let mut bench = Bench::announced();
     bench.say(T0, &udp((bench.identity.node_mac(), NODE.into()), client(), b"x"));
     bench.say(T0, &udp((bench.identity.service_mac(), NODE.into()), client(), b"x"));
     assert_eq!(bench.sent(), Vec::<Vec<u8>>::new());
@@ -116,10 +120,28 @@ fn an_active_gate_drops_what_is_not_the_services_to_say() {
     assert_eq!((egress.source_mac, egress.source_address, egress.dropped()), (1, 1, 2));
 }
 
+// The heartbeat thread grants while the stack is being polled: a late frame must not be answered
+// before the announcement.
+#[test]
+fn an_activation_counts_from_the_poll_that_announces_it() {
+    let mut bench = Bench::new(Mode::Waiting, MacMode::Virtual);
+    bench.gate.poll(T0);
+    grant(&bench.cell, Mode::Active, 2);
+    let probe = arp_request(peer_mac(), NOBODY, SIP);
+    assert_eq!(bench.arrive(T0, &probe), []);
+    bench.say(T0, &udp(service(&bench.identity), client(), b"early"));
+    assert_eq!(bench.sent(), Vec::<Vec<u8>>::new());
+    bench.gate.poll(T0);
+    assert_eq!(bench.sent().len(), 4, "the announcements alone");
+    bench.arrive(T0, &probe);
+    bench.gate.poll(T0);
+    assert_eq!(bench.sent_kinds(), [Kind::ArpReply]);
+}
+
 // RFC 4861 §7.2.4.
 #[test]
 fn the_stacks_advertisements_leave_with_the_override_flag() {
-    let mut bench = Bench::new(Mode::Active, MacMode::Virtual);
+    let mut bench = Bench::announced();
     let mac = bench.identity.service_mac();
     let right = crafted(|buffer| craft::advert((mac, SIP6), (CLIENT_MAC, CLIENT6), buffer));
     let mut smoltcps = right.clone();
@@ -207,7 +229,7 @@ fn an_announcement_waits_for_room_and_nothing_is_lost() {
 // The lease ends between two frames: nothing leaves from that microsecond on.
 #[test]
 fn the_gate_is_silent_from_the_microsecond_at_which_the_lease_ends() {
-    let mut bench = Bench::new(Mode::Active, MacMode::Virtual);
+    let mut bench = Bench::announced();
     let frame = udp(service(&bench.identity), client(), b"x");
     // The cell rounds a lease down to 64 µs; this one is a multiple.
     let end = Instant::from_micros(640_000);
@@ -335,7 +357,7 @@ fn a_peers_claim_is_reported_while_active_alone() {
     let mut waiting = Bench::new(Mode::Waiting, MacMode::Own);
     waiting.arrive(T0, &frame);
     assert_eq!(waiting.sightings(), []);
-    let mut active = Bench::new(Mode::Active, MacMode::Own);
+    let mut active = Bench::announced_as(MacMode::Own);
     active.arrive(T0, &frame);
     let claim = Claim { mac: peer_mac(), address: SIP.into(), kind: Kind::ArpAnnouncement };
     let member = Member::Node(NodeId::new(2).expect("in range"));

@@ -69,7 +69,9 @@ fn udp_socket() -> udp::Socket<'static> {
 
 fn gated(mode: Mode, mac_mode: MacMode) -> (Host<Gate<FrameQueue>>, Arc<ModeCell>, Identity) {
     let (identity, cell) = (identity(mac_mode), cell(mode));
-    let gate = Gate::new(FrameQueue::new(1500, 256), identity.clone(), Arc::clone(&cell));
+    let mut gate = Gate::new(FrameQueue::new(1500, 256), identity.clone(), Arc::clone(&cell));
+    gate.poll(Instant::ZERO);
+    gate.inner_mut().clear();
     (Host::new(gate, &identity), cell, identity)
 }
 
