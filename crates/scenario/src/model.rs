@@ -1,0 +1,321 @@
+//! The file format, as data. What must hold between the parts is in `check`.
+//!
+//! Times count from the moment at which the group has settled: every node that starts with the
+//! scenario has joined, one of them is active, and every client was answered once.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// One scenario.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What happens, and what must come of it, in a sentence or two.
+    pub about: String,
+    /// When it ends.
+    pub duration: Span,
+    /// The worlds it runs in; both unless it says otherwise.
+    #[serde(default = "World::all")]
+    pub worlds: Vec<World>,
+    /// By how much an outage in network namespaces may exceed the simulator's.
+    #[serde(default = "tolerance")]
+    pub tolerance: Span,
+    /// What the nodes share.
+    #[serde(default)]
+    pub group: Group,
+    /// The switches; one named `lan` if there is none.
+    #[serde(default, rename = "segment")]
+    pub segments: Vec<Spanned<Segment>>,
+    /// Cables between switches.
+    #[serde(default, rename = "trunk")]
+    pub trunks: Vec<Spanned<Trunk>>,
+    /// The nodes.
+    #[serde(rename = "node")]
+    pub nodes: Vec<Spanned<Node>>,
+    /// The client machines.
+    #[serde(default, rename = "client")]
+    pub clients: Vec<Spanned<Client>>,
+    /// Machines that mean harm.
+    #[serde(default, rename = "hostile")]
+    pub hostiles: Vec<Spanned<Hostile>>,
+    /// What is done to them all.
+    #[serde(default, rename = "step")]
+    pub steps: Vec<Spanned<Step>>,
+    /// What must be true.
+    #[serde(default, rename = "expect")]
+    pub expectations: Vec<Spanned<Expectation>>,
+}
+
+/// Where a scenario runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum World {
+    /// The simulator: virtual time.
+    Sim,
+    /// Network namespaces: real processes, real time.
+    Netns,
+}
+
+impl World {
+    fn all() -> Vec<World> {
+        vec![World::Sim, World::Netns]
+    }
+}
+
+/// What the nodes share. The addresses are the laboratory's, always.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Group {
+    /// `virtual` or `own`.
+    pub mac: Mac,
+    /// How often nodes beat; 10 ms unless it says otherwise.
+    pub interval: Option<Span>,
+    /// After how long a silence a node is dead; three intervals unless it says otherwise.
+    pub dead_after: Option<Span>,
+    /// Pre-emption, after this delay; without it a node that comes back waits.
+    pub preempt_delay: Option<Span>,
+}
+
+/// Whose MAC address the service has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mac {
+    /// The group's.
+    #[default]
+    Virtual,
+    /// The active node's own.
+    Own,
+}
+
+/// One learning switch.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Segment {
+    /// Its name.
+    pub name: String,
+    /// When it forgets a silent station; 300 s unless it says otherwise. Zero makes it a hub.
+    pub ageing: Option<Span>,
+}
+
+/// A cable between two switches; its transmit side is the first's.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Trunk {
+    /// Its name, for steps.
+    pub name: String,
+    /// The switches it joins.
+    pub between: [String; 2],
+}
+
+/// One node.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    /// Its id, 1 to 16. Its cable is called `node<id>`.
+    pub id: u8,
+    /// Its rank; 100 unless it says otherwise.
+    pub priority: Option<u8>,
+    /// The switch it is plugged into; the first unless it says otherwise.
+    pub segment: Option<String>,
+    /// Whether it runs from the beginning; yes unless it says otherwise.
+    #[serde(default = "yes")]
+    pub starts: bool,
+}
+
+/// One client machine. Its cable has its name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    /// Its name.
+    pub name: String,
+    /// The switch it is plugged into; the first unless it says otherwise.
+    pub segment: Option<String>,
+    /// What runs on it.
+    pub programs: Vec<Program>,
+}
+
+/// A program that asks the service again and again.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// What it sends.
+    pub kind: ProgramKind,
+    /// How often; 10 ms unless it says otherwise.
+    pub every: Option<Span>,
+}
+
+/// What a program sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProgramKind {
+    /// Datagrams to the echo service.
+    UdpEcho,
+    /// Datagrams to the echo service at its IPv6 address.
+    UdpEcho6,
+    /// Requests of 64 bytes on one connection to the echo service, made again when it is lost.
+    TcpEcho,
+    /// ICMP echo requests.
+    Ping,
+    /// ICMPv6 echo requests.
+    Ping6,
+}
+
+/// A machine that means harm. Its cable has its name.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hostile {
+    /// Its name.
+    pub name: String,
+    /// The switch it is plugged into; the first unless it says otherwise.
+    pub segment: Option<String>,
+}
+
+/// One thing that is done. Which of the optional keys an action needs is in docs/SCENARIOS.md.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// When.
+    pub at: Span,
+    /// What.
+    #[serde(rename = "do")]
+    pub action: Action,
+    /// To which node.
+    pub node: Option<u8>,
+    /// To which cable: of a node (`node1`), of a client or hostile (its name), or a trunk.
+    pub link: Option<String>,
+    /// Which direction of the cable, as its owner sees it; both unless it says otherwise.
+    pub way: Option<Way>,
+    /// Hand-over: to which node.
+    pub to: Option<u8>,
+    /// Impair: what happens to frames.
+    pub with: Option<toml::Table>,
+    /// Attack: which hostile machine.
+    pub hostile: Option<String>,
+    /// Attack: with what; the names are those of `locum_sim::Weapon`.
+    pub weapons: Option<Vec<String>>,
+    /// Jump-clock: by how much, forward.
+    pub by: Option<Span>,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Starts a node that is not running.
+    Start,
+    /// SIGKILL to the worker: its warden says goodbye.
+    KillWorker,
+    /// SIGKILL to worker and warden at once: nobody says goodbye.
+    Kill,
+    /// SIGTERM.
+    Terminate,
+    /// SIGSTOP.
+    Freeze,
+    /// SIGCONT.
+    Thaw,
+    /// The operator's `locum handover`.
+    HandOver,
+    /// Cuts a cable, where nobody sees it.
+    Cut,
+    /// Mends it.
+    Heal,
+    /// Takes the port at the switch down; both ends see it.
+    LinkDown,
+    /// Takes it up again.
+    LinkUp,
+    /// Makes a cable a bad one.
+    Impair,
+    /// Makes it a good one again.
+    Clear,
+    /// Sets a hostile machine to work.
+    Attack,
+    /// Calls it off.
+    Cease,
+    /// The wall clock of a node's machine jumps (simulator: the monotonic one, as after a VM pause).
+    JumpClock,
+}
+
+/// A direction of a cable, as its owner sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// Both.
+    #[default]
+    Both,
+    /// From the owner into the switch.
+    Tx,
+    /// From the switch to the owner.
+    Rx,
+}
+
+/// One thing that must be true. It is about modes (`active`, `waiting`, `fenced`, `joining`, `dead`),
+/// about a client (`client` and its bounds), about a counter, or about the whole run.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Expectation {
+    /// The moment it is about.
+    pub at: Option<Span>,
+    /// The period it is about: from here; the beginning unless it says otherwise.
+    pub from: Option<Span>,
+    /// To here; the end unless it says otherwise.
+    pub to: Option<Span>,
+    /// Exactly these nodes are active, and run, at that moment or all through the period.
+    pub active: Option<Vec<u8>>,
+    /// Among others, these nodes wait.
+    pub waiting: Option<Vec<u8>>,
+    /// Among others, these are fenced.
+    pub fenced: Option<Vec<u8>>,
+    /// Among others, these are not running.
+    pub dead: Option<Vec<u8>>,
+    /// The client it is about: every program of it, unless `program` says otherwise.
+    pub client: Option<String>,
+    /// The program it is about.
+    pub program: Option<ProgramKind>,
+    /// The longest silence it may see, less the time between its requests.
+    pub outage_max: Option<Span>,
+    /// And the shortest that the longest one must have: a fault that is not felt proves nothing.
+    pub outage_min: Option<Span>,
+    /// Requests that may stay without an answer.
+    pub lost_max: Option<u64>,
+    /// Connections that may be lost.
+    pub connections_lost_max: Option<u64>,
+    /// The node whose counter it is about.
+    pub node: Option<u8>,
+    /// The counter, by its path in `locum status --json`, such as `heartbeat.monitor.takeovers`.
+    pub counter: Option<String>,
+    /// Its least value at the end.
+    pub min: Option<u64>,
+    /// Its greatest value at the end.
+    pub max: Option<u64>,
+    /// How many changes to active there may be in the period.
+    pub takeovers_max: Option<u64>,
+    /// How long, at most, more than one node may be active.
+    pub overlap_max: Option<Span>,
+}
+
+/// A duration written as people do: `"30ms"`, `"1.5s"` is `"1s 500ms"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Span(pub Duration);
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map(Span).map_err(|error| {
+            serde::de::Error::custom(format!("{error}; write it like \"30ms\" or \"1s 500ms\""))
+        })
+    }
+}
+
+/// Where something stands in the file, in bytes.
+pub type Place = Range<usize>;
+
+fn tolerance() -> Span {
+    Span(Duration::from_millis(25))
+}
+
+fn yes() -> bool {
+    true
+}
