@@ -10,15 +10,20 @@
 #![forbid(unsafe_code)]
 
 mod checker;
+mod clock;
+mod fabric;
 mod host;
 mod lan;
+mod machine;
 mod program;
 mod record;
 mod world;
 
 pub use checker::{Leak, LeakChecker};
+pub use clock::MachineClock;
+pub use fabric::{Jack, SwitchId, TrunkId};
 pub use host::Host;
 pub use lan::{ECHO_PORT, Lan};
 pub use program::Program;
 pub use record::{Record, Request};
-pub use world::{HostId, NodeIndex, NodeState, World, WorldEvent, WorldEventKind};
+pub use world::{HostId, NodeIndex, NodeState, Sight, Station, World, WorldEvent, WorldEventKind};

@@ -9,7 +9,7 @@ use locum_types::Mode;
 
 /// Drops the beats between A and B in the given directions, and nothing else.
 fn cut_beats(world: &mut World, a_to_b: bool, b_to_a: bool) {
-    let (a, b) = (world.port_of(A), world.port_of(B));
+    let (a, b) = (world.jack_of(A).port, world.jack_of(B).port);
     world.segment_mut().install(move |hop: &Hop<'_>| {
         let wanted =
             (a_to_b && hop.from == a && hop.to == b) || (b_to_a && hop.from == b && hop.to == a);

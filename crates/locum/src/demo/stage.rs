@@ -232,7 +232,7 @@ impl<'a> Stage<'a> {
         let lan = lan();
         for id in 1..=lan.nodes {
             let index = self.world.add_node(lan.node(id));
-            let (id, port) = (self.world.id_of(index), self.world.port_of(index));
+            let (id, port) = (self.world.id_of(index), self.world.jack_of(index).port);
             self.world.segment_mut().set_latency(port, script::CABLE);
             self.sniffer.borrow_mut().introduce(port, Sender::Node(id));
             let member = Member { index, id, cut: false, unannounced: true, unprobed: true };
@@ -250,7 +250,7 @@ impl<'a> Stage<'a> {
             let mut host = Host::new(client.name(), mac, &addresses, seed, now);
             host.run(|sockets| program(client, sockets, now));
             let host = self.world.add_host(host);
-            let port = self.world.port_of_host(host);
+            let port = self.world.jack_of_host(host).port;
             self.world.segment_mut().set_latency(port, script::CABLE);
             self.sniffer.borrow_mut().introduce(port, Sender::Client(client));
             let record = self.world.host(host).programs()[0].record().clone();
