@@ -128,10 +128,9 @@ impl<D: Device> Gate<D> {
     #[inline]
     fn mode_at(&self, now: Instant) -> Mode {
         let cell = self.cell.read();
-        match cell.mode_at(now) {
-            Mode::Active if self.speaking != Some(cell.term_tag()) => Mode::Waiting,
-            mode => mode,
-        }
+        let mode = cell.mode_at(now);
+        let announced = self.speaking == Some(cell.term_tag());
+        if mode == Mode::Active && !announced { Mode::Waiting } else { mode }
     }
 
     /// Notices the begin and the end of an activation.

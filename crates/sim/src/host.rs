@@ -1,31 +1,36 @@
-//! A client machine: a smoltcp interface of its own and the programs that run on it.
+//! A client machine: a smoltcp interface of its own, a neighbour table as Linux has one, and the
+//! programs that run on it.
 
-use locum_gate::FrameQueue;
+mod packets;
+
 use locum_types::Instant;
 use smoltcp::iface::{Config, Interface, PollResult, SocketSet};
-use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
-    HardwareAddress, IpAddress, IpCidr,
-};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
+use crate::neighbour::{Habits, NeighbourCounters, NeighbourState, NeighbourTable, solicited_node};
 use crate::program::Program;
+use packets::Packets;
 
-/// Frames each way that may wait for one turn.
-const FRAMES_MAX: usize = 256;
+/// Packets that the stack may send in one turn.
+const PACKETS_MAX: usize = 256;
 const MTU: usize = 1500;
 
 /// A client machine on a segment.
+///
+/// Its interface knows IP alone: smoltcp's own neighbour cache, which asks for one neighbour a
+/// second and learns from no announcement, plays no part.
 pub struct Host {
     name: String,
-    mac: EthernetAddress,
     interface: Interface,
     sockets: SocketSet<'static>,
-    frames: FrameQueue,
+    packets: Packets,
+    neighbours: NeighbourTable,
     programs: Vec<Program>,
 }
 
 impl Host {
-    /// A machine with one MAC and its addresses, running nothing yet.
+    /// A machine with one MAC and its addresses, running nothing yet, with the habits of a Linux of
+    /// today.
     pub fn new(
         name: &str,
         mac: EthernetAddress,
@@ -33,17 +38,41 @@ impl Host {
         seed: u64,
         now: Instant,
     ) -> Self {
-        let mut frames = FrameQueue::new(MTU, FRAMES_MAX);
-        let mut config = Config::new(HardwareAddress::Ethernet(mac));
+        Host::with_habits(name, mac, addresses, Habits::default(), seed, now)
+    }
+
+    /// As [`Host::new`], for a machine that treats its neighbours in its own way.
+    pub fn with_habits(
+        name: &str,
+        mac: EthernetAddress,
+        addresses: &[IpCidr],
+        habits: Habits,
+        seed: u64,
+        now: Instant,
+    ) -> Self {
+        let mut packets = Packets::new(MTU, PACKETS_MAX);
+        let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
-        let mut interface = Interface::new(config, &mut frames, now.into());
+        let mut interface = Interface::new(config, &mut packets, now.into());
         interface.update_ip_addrs(|list| {
             for address in addresses {
                 list.push(*address).expect("a host has at most eight addresses");
             }
         });
-        let sockets = SocketSet::new(Vec::new());
-        Host { name: name.to_owned(), mac, interface, sockets, frames, programs: Vec::new() }
+        for address in addresses {
+            if let IpAddress::Ipv6(address) = address.address() {
+                // For switches that snoop; hearing the group does not depend on it.
+                let _ = interface.join_multicast_group(solicited_node(address));
+            }
+        }
+        Host {
+            name: name.to_owned(),
+            interface,
+            sockets: SocketSet::new(Vec::new()),
+            packets,
+            neighbours: NeighbourTable::new(mac, addresses, habits, seed),
+            programs: Vec::new(),
+        }
     }
 
     /// What people call it.
@@ -64,77 +93,65 @@ impl Host {
 
     /// Takes a frame off the wire.
     pub fn receive(&mut self, now: Instant, frame: &[u8]) {
-        if let Some(directed) = self.directed(frame) {
-            self.frames.push(&directed);
-        }
-        self.frames.push(frame);
-        while self.frames.rx_len() > 0 {
-            self.interface.poll_ingress_single(now.into(), &mut self.frames, &mut self.sockets);
+        if let Some(packet) = self.neighbours.receive(now, frame) {
+            self.packets.lay(packet);
+            self.interface.poll_ingress_single(now.into(), &mut self.packets, &mut self.sockets);
+            self.drain(now);
         }
     }
 
     /// Lets the programs and the stack work.
     pub fn turn(&mut self, now: Instant) {
+        self.neighbours.handle_timeout(now);
         for program in &mut self.programs {
             program.turn(now, &mut self.interface, &mut self.sockets);
         }
         self.interface.poll_maintenance(now.into());
-        for _ in 0..FRAMES_MAX {
+        for _ in 0..PACKETS_MAX {
             let result =
-                self.interface.poll_egress(now.into(), &mut self.frames, &mut self.sockets);
+                self.interface.poll_egress(now.into(), &mut self.packets, &mut self.sockets);
             if matches!(result, PollResult::None) {
                 break;
             }
         }
+        self.drain(now);
     }
 
     /// Hands the oldest frame to transmit to `send`.
     pub fn poll_transmit<R>(&mut self, send: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        self.frames.pop_transmit(send)
+        let frame = self.neighbours.poll_transmit()?;
+        let result = send(&frame);
+        self.packets.recycle(frame);
+        Some(result)
     }
 
     /// When the next turn is due.
     pub fn poll_deadline(&mut self, now: Instant) -> Option<Instant> {
         let stack = self.interface.poll_at(now.into(), &self.sockets).map(Instant::from);
         let programs = self.programs.iter().filter_map(Program::deadline);
-        programs.chain(stack).min()
+        programs.chain(stack).chain(self.neighbours.poll_deadline()).min()
     }
 
-    /// A gratuitous ARP as an operating system hears it: smoltcp looks at none that is not addressed
-    /// to it, so one that moves a neighbour is turned into a reply to this host.
-    fn directed(&self, frame: &[u8]) -> Option<Vec<u8>> {
-        let ethernet = EthernetFrame::new_checked(frame).ok()?;
-        if ethernet.ethertype() != EthernetProtocol::Arp {
-            return None;
+    /// Where it would send a frame for `ip` on its link now, if anywhere.
+    pub fn neighbour(&self, ip: IpAddress) -> Option<EthernetAddress> {
+        self.neighbours.neighbour(ip)
+    }
+
+    /// What it holds of its neighbour `ip`; `None` if nothing.
+    pub fn neighbour_state(&self, ip: IpAddress) -> Option<NeighbourState> {
+        self.neighbours.state(ip)
+    }
+
+    /// Its frames that did not leave, by reason.
+    pub fn neighbour_counters(&self) -> NeighbourCounters {
+        self.neighbours.counters()
+    }
+
+    /// Gives what the stack sent to the neighbour table.
+    fn drain(&mut self, now: Instant) {
+        while let Some(frame) = self.packets.take() {
+            self.neighbours.send(now, frame);
         }
-        let ArpRepr::EthernetIpv4 {
-            source_hardware_addr,
-            source_protocol_addr,
-            target_protocol_addr,
-            ..
-        } = ArpRepr::parse(&ArpPacket::new_checked(ethernet.payload()).ok()?).ok()?
-        else {
-            return None;
-        };
-        let ours = self.interface.ipv4_addr()?;
-        let gratuitous = source_protocol_addr == target_protocol_addr;
-        if !gratuitous || source_protocol_addr == ours {
-            return None;
-        }
-        let reply = ArpRepr::EthernetIpv4 {
-            operation: ArpOperation::Reply,
-            source_hardware_addr,
-            source_protocol_addr,
-            target_hardware_addr: self.mac,
-            target_protocol_addr: ours,
-        };
-        let mut bytes = vec![0; 14 + reply.buffer_len()];
-        let mut outer = EthernetFrame::new_unchecked(&mut bytes[..]);
-        outer.set_src_addr(source_hardware_addr);
-        outer.set_dst_addr(self.mac);
-        outer.set_ethertype(EthernetProtocol::Arp);
-        reply.emit(&mut ArpPacket::new_unchecked(outer.payload_mut()));
-        Some(bytes)
     }
 
     /// The address a program on this host would use to reach `peer`.

@@ -73,12 +73,9 @@ impl Reading {
     /// The mode that holds at `now`: an active node whose lease has run out counts as fenced.
     #[inline]
     pub fn mode_at(self, now: Instant) -> Mode {
-        match self.granted_mode() {
-            Mode::Active if now.as_nanos() / LEASE_UNIT_NANOS >= self.0 >> LEASE_SHIFT => {
-                Mode::Fenced
-            }
-            mode => mode,
-        }
+        let mode = self.granted_mode();
+        let has_ended = now.as_nanos() / LEASE_UNIT_NANOS >= self.0 >> LEASE_SHIFT;
+        if mode == Mode::Active && has_ended { Mode::Fenced } else { mode }
     }
 
     /// The mode as it was granted, whether or not the lease still holds.
