@@ -1,0 +1,1 @@
+//! Each transition, with the place in Linux or in an RFC that asks for it.
