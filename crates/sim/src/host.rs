@@ -7,7 +7,7 @@ use locum_types::Instant;
 use smoltcp::iface::{Config, Interface, PollResult, SocketSet};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
-use crate::neighbour::{Habits, NeighbourCounters, NeighbourState, NeighbourTable, solicited_node};
+use crate::neighbour::{Habits, NeighbourCounters, NeighbourState, NeighbourTable};
 use crate::program::Program;
 use packets::Packets;
 
@@ -59,12 +59,6 @@ impl Host {
                 list.push(*address).expect("a host has at most eight addresses");
             }
         });
-        for address in addresses {
-            if let IpAddress::Ipv6(address) = address.address() {
-                // For switches that snoop; hearing the group does not depend on it.
-                let _ = interface.join_multicast_group(solicited_node(address));
-            }
-        }
         Host {
             name: name.to_owned(),
             interface,

@@ -14,8 +14,8 @@
 //!                              3 × 1 s               5 s
 //! ```
 //!
-//! Not modelled: confirmation by TCP's progress, `neigh` garbage collection below the hard limit, and
-//! routers (an address that is not on the link cannot be reached). Unlike the kernel, which draws one
+//! Not modelled: confirmation by TCP's progress, garbage collection below the hard limit, reports of
+//! multicast listeners, and routers (an address that is not on the link cannot be reached). Unlike the kernel, which draws one
 //! reachable time per interface every five minutes, each entry draws its own.
 //!
 //! What belongs here: what a host believes about its neighbours. What does not: what the appliance
@@ -34,8 +34,8 @@ use locum_types::Instant;
 use smoltcp::wire::{EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpCidr};
 
 use entry::{Claim, Due, Entry, Override, Use};
+pub(crate) use station::HEADER_LEN;
 use station::Station;
-pub(crate) use station::{HEADER_LEN, solicited_node};
 
 /// Neighbours remembered, of both families (`gc_thresh3`).
 const ENTRIES_MAX: usize = 1024;
@@ -60,11 +60,25 @@ pub struct Habits {
     /// Gratuitous ARP changes an entry in spite of the locktime, as it does since Linux 4.13. On by
     /// default.
     pub garp_overrides_locktime: bool,
+    /// A message that changes nothing, or may not, begins the locktime anew, as it did before Linux
+    /// 4.13. Off by default.
+    pub repetitions_prolong_locktime: bool,
     /// Gratuitous ARP, and replies that nobody asked for, create entries (`arp_accept`). Off by
     /// default. Has no say in IPv6, where only routers have such a setting.
     pub accepts_gratuitous: bool,
     /// Entries that the administrator fixed: nothing heard changes them (`NUD_PERMANENT`).
     pub static_entries: Vec<(IpAddress, EthernetAddress)>,
+}
+
+impl Habits {
+    /// A Linux before 4.13, which lets no announcement through the locktime.
+    pub fn before_linux_4_13() -> Self {
+        Habits {
+            garp_overrides_locktime: false,
+            repetitions_prolong_locktime: true,
+            ..Habits::default()
+        }
+    }
 }
 
 impl Default for Habits {
@@ -73,6 +87,7 @@ impl Default for Habits {
             ignores_gratuitous: false,
             locktime: Duration::from_secs(1),
             garp_overrides_locktime: true,
+            repetitions_prolong_locktime: false,
             accepts_gratuitous: false,
             static_entries: Vec::new(),
         }
@@ -299,6 +314,9 @@ impl NeighbourTable {
     ) {
         let Some(entry) = self.entries.get_mut(&ip) else { return };
         let resolved = entry.update(now, mac, claim, over);
+        if self.habits.repetitions_prolong_locktime {
+            entry.touch(now);
+        }
         let timer = entry.timer();
         let held = if resolved { entry.release() } else { VecDeque::new() };
         self.arm(timer);

@@ -117,6 +117,11 @@ impl Entry {
         self.updated
     }
 
+    /// Begins the locktime anew.
+    pub(super) fn touch(&mut self, now: Instant) {
+        self.updated = now;
+    }
+
     pub(super) fn timer(&self) -> Option<Instant> {
         self.timer
     }

@@ -170,7 +170,7 @@ pub(super) fn destination(frame: &[u8]) -> Option<IpAddress> {
 }
 
 /// RFC 4291 §2.7.1.
-pub(crate) fn solicited_node(address: Ipv6Address) -> Ipv6Address {
+pub(super) fn solicited_node(address: Ipv6Address) -> Ipv6Address {
     let [.., g, h] = address.segments();
     Ipv6Address::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | (g & 0xff), h)
 }

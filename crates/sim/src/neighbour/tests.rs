@@ -11,6 +11,7 @@ use smoltcp::wire::{
     NdiscRepr,
 };
 
+use super::station::solicited_node;
 use super::*;
 
 /// The host under test.

@@ -145,12 +145,26 @@ fn a_gratuitous_reply_that_names_another_station_waits_for_the_locktime() {
 
 #[test]
 fn before_linux_4_13_an_announcement_waits_for_the_locktime() {
+    // arp_process without is_garp in `override`.
     let habits = Habits { garp_overrides_locktime: false, ..Habits::default() };
     let mut table = warm_with(habits);
     table.receive(at(1_000), &announcement(ArpOperation::Request, NEW));
     assert_eq!(v4(&table), (Some(NeighbourState::Reachable), Some(OLD)));
     table.receive(at(1_001), &announcement(ArpOperation::Request, NEW));
     assert_eq!(v4(&table), (Some(NeighbourState::Stale), Some(NEW)));
+}
+
+#[test]
+fn before_linux_4_13_only_an_announcement_after_a_pause_moves_an_entry() {
+    // neigh_update set `updated` before it looked at the override flag: refused announcements
+    // prolong the locktime that refuses them.
+    let mut table = warm_with(Habits::before_linux_4_13());
+    for millis in (500..5_000).step_by(500) {
+        table.receive(at(millis), &announcement(ArpOperation::Request, NEW));
+        assert_eq!(v4(&table).1, Some(OLD), "at {millis} ms");
+    }
+    table.receive(at(4_500 + 1_001), &announcement(ArpOperation::Request, NEW));
+    assert_eq!(v4(&table).1, Some(NEW));
 }
 
 #[test]
