@@ -58,7 +58,7 @@ fn bad_configuration(lab: &Lab) -> Result<()> {
     let group = Group::prepare(lab, binary, &config)?;
     drop(group);
     refused(lab, binary, "dead_after")?;
-    let good = Config::default().text(lab, 1);
+    let good = Config::default().file(lab, 1).text();
     fs::write(config_file(lab, 1), good.replace("priority = ", "priorty = "))?;
     refused(lab, binary, "priorty")
 }

@@ -28,7 +28,7 @@ pub fn init(level: LevelFilter) -> Result<(), log::SetLoggerError> {
     if env::var_os("JOURNAL_STREAM").is_some() {
         builder.format(|out, record| writeln!(out, "{}", journal_line(record)));
     } else {
-        builder.format_timestamp_millis();
+        builder.format_timestamp_micros();
     }
     builder.try_init()?;
     set_level(level);

@@ -8,15 +8,19 @@
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
+use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::Context;
 
 /// Set for the instance that runs inside.
 const INSIDE: &str = "LOCUM_LAB_INSIDE";
 
 /// Where everything the lab writes lives: a file system of its own, gone with the lab.
-pub(crate) const FILES: &str = "/run/lab";
+const FILES: &str = "/run/lab";
 
 /// Run inside, before the program: process 1 is the shell until its `exec`.
 const PRELUDE: &str =
@@ -58,7 +62,7 @@ pub enum Entered {
 ///
 /// `tools` are the programs the caller means to run, such as `tcpdump`.
 pub fn enter(tools: &[&str]) -> Entered {
-    if env::var_os(INSIDE).is_some() {
+    if is_inside() {
         return Entered::Inside;
     }
     if let Err(missing) = probe(tools) {
@@ -67,6 +71,34 @@ pub fn enter(tools: &[&str]) -> Entered {
     match run_inside() {
         Ok(code) => Entered::Finished(code),
         Err(error) => Entered::Unable(Missing(format!("cannot start again inside: {error}"))),
+    }
+}
+
+/// Whether the calling program is inside.
+pub fn is_inside() -> bool {
+    env::var_os(INSIDE).is_some()
+}
+
+/// The names and the directory of one network: no two of a process share them.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// What the names of its namespaces begin with.
+    pub prefix: String,
+    /// The directory of its logs, captures and configuration files.
+    pub files: PathBuf,
+}
+
+impl Room {
+    /// Makes one. Call it inside.
+    ///
+    /// # Errors
+    /// When its directory cannot be made.
+    pub fn new(name: &str) -> anyhow::Result<Room> {
+        static SERIAL: AtomicU32 = AtomicU32::new(1);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        let files = Path::new(FILES).join(format!("{serial}-{name}"));
+        fs::create_dir_all(&files).with_context(|| format!("create {}", files.display()))?;
+        Ok(Room { prefix: format!("{name}{serial}"), files })
     }
 }
 
@@ -82,7 +114,7 @@ pub fn probe(tools: &[&str]) -> Result<(), Missing> {
             return Err(Missing(format!("no `{tool}` in PATH: apt-get install {package}")));
         }
     }
-    if let Err(error) = std::fs::File::options().read(true).write(true).open("/dev/net/tun") {
+    if let Err(error) = fs::File::options().read(true).write(true).open("/dev/net/tun") {
         return Err(Missing(format!(
             "/dev/net/tun: {error}: load the module (modprobe tun) and give this user read and write"
         )));
@@ -102,7 +134,7 @@ pub fn probe(tools: &[&str]) -> Result<(), Missing> {
 }
 
 /// The full path of a program in `PATH` or in the system directories that a user's `PATH` may lack.
-pub fn find_tool(name: &str) -> Option<std::path::PathBuf> {
+pub fn find_tool(name: &str) -> Option<PathBuf> {
     env::split_paths(&full_path()).map(|dir| dir.join(name)).find(|file| is_program(file))
 }
 

@@ -30,9 +30,11 @@ pub mod keepalived;
 pub mod leak;
 pub mod locum;
 mod netns;
+pub mod node;
 pub mod process;
 mod topology;
 pub mod wait;
+pub mod wiring;
 
 pub use netns::{Namespace, Packets};
 pub use topology::{Client, Lab, Node, NodeKind, SERVICE_V4, SERVICE_V6, Topology};

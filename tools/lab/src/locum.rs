@@ -1,10 +1,7 @@
 //! Locum in the lab: a group of real `locum run` processes, known from outside alone.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,24 +10,14 @@ use serde_json::Value;
 use crate::capture::{self, Capture};
 use crate::frame::{Mac, parse};
 use crate::leak::{Identity, Leak};
-use crate::process::{Output, Process};
-use crate::topology::{Lab, SERVICE_V4, SERVICE_V6};
+pub use crate::node::MacMode;
+use crate::node::{self, Locum, NodeFile, node_mac, virtual_mac};
+use crate::process::Process;
+use crate::topology::{Lab, Node};
 use crate::wait;
 
 /// How long a node may take for what should take milliseconds, on a machine that is busy.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-
-/// The group id of every lab.
-const GROUP: u16 = 7;
-
-/// Which MAC address the service address has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MacMode {
-    /// The group's shared, virtual MAC.
-    Virtual,
-    /// The active node's own.
-    Own,
-}
 
 /// What the configuration files of a group say.
 #[derive(Clone, Debug)]
@@ -41,48 +28,30 @@ pub struct Config {
     pub heartbeat: Option<(Duration, Duration)>,
     /// Whether heartbeats have their own network (see [`crate::Topology::heartbeat_network`]).
     pub heartbeat_tap: bool,
-    /// `election.preempt`.
-    pub preempt: bool,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { mac: MacMode::Virtual, heartbeat: None, heartbeat_tap: false, preempt: false }
+        Config { mac: MacMode::Virtual, heartbeat: None, heartbeat_tap: false }
     }
 }
 
 impl Config {
-    /// The file of one node. Services: echo on port 7, discard on 9, http on 80 out of `www`.
-    pub fn text(&self, lab: &Lab, node: u8) -> String {
-        let mac = match self.mac {
-            MacMode::Virtual => "virtual",
-            MacMode::Own => "own",
-        };
-        let address = lab.node(node).address();
-        // The lower id is preferred; far enough apart for a stagger to show.
-        let priority = 210 - 10 * u32::from(node);
-        let mut text = format!(
-            "[group]\nid = {GROUP}\naddresses = [\"{SERVICE_V4}/24\", \"{SERVICE_V6}/64\"]\n\
-             key_file = \"group.key\"\nmac = \"{mac}\"\n\
-             [node]\nid = {node}\naddress = \"{address}/24\"\npriority = {priority}\ntap = \"tap0\"\n"
-        );
-        for peer in lab.nodes().iter().filter(|peer| peer.id() != node) {
-            text += &format!("[[peer]]\nid = {}\naddress = \"{}\"\n", peer.id(), peer.address());
+    /// The file of one node.
+    pub fn file(&self, lab: &Lab, node: u8) -> NodeFile {
+        let peers = lab.nodes().iter().map(Node::id).filter(|&peer| peer != node);
+        NodeFile {
+            id: node,
+            // The lower id is preferred; far enough apart for a stagger to show.
+            priority: 210u8.saturating_sub(node.saturating_mul(10)),
+            peers: peers.collect(),
+            mac: self.mac,
+            interval: self.heartbeat.map(|(interval, _)| interval),
+            dead_after: self.heartbeat.map(|(_, dead_after)| dead_after),
+            heartbeat_tap: self.heartbeat_tap,
+            preempt: None,
+            files: lab.files().to_owned(),
         }
-        text += "[heartbeat]\n";
-        if let Some((interval, dead_after)) = self.heartbeat {
-            text += &format!("interval = {:?}\n", humantime(interval));
-            text += &format!("dead_after = {:?}\n", humantime(dead_after));
-        }
-        if self.heartbeat_tap {
-            text += "tap = \"hb0\"\n";
-        }
-        text += &format!("[election]\npreempt = {}\n", self.preempt);
-        text += "[[service]]\nkind = \"echo\"\nport = 7\n";
-        text += "[[service]]\nkind = \"discard\"\nport = 9\n";
-        text += "[[service]]\nkind = \"http\"\nport = 80\nroot = \"www\"\n";
-        text += &format!("[control]\nsocket = {:?}\n", socket(lab, node));
-        text
     }
 }
 
@@ -90,7 +59,7 @@ impl Config {
 #[derive(Debug)]
 pub struct Group<'lab> {
     lab: &'lab Lab,
-    binary: PathBuf,
+    locum: Locum,
     mac: MacMode,
     nodes: Vec<Option<Process>>,
     captures: Vec<Vec<Capture>>,
@@ -105,16 +74,11 @@ impl<'lab> Group<'lab> {
     /// # Errors
     /// When `locum keygen` or tcpdump fail.
     pub fn prepare(lab: &'lab Lab, binary: &Path, config: &Config) -> Result<Group<'lab>> {
-        let key = lab.files().join("group.key");
-        let keygen = Command::new(binary).arg("keygen").arg(&key).output().context("run locum")?;
-        let why = String::from_utf8_lossy(&keygen.stderr);
-        ensure!(keygen.status.success(), "locum keygen: {}", why.trim());
-        let www = lab.files().join("www");
-        fs::create_dir_all(&www)?;
-        fs::write(www.join("index.html"), "the same on every node\n")?;
+        let locum = Locum::new(binary, lab.files());
+        locum.prepare()?;
         let mut captures = Vec::new();
         for node in lab.nodes() {
-            fs::write(config_file(lab, node.id()), config.text(lab, node.id()))?;
+            config.file(lab, node.id()).write()?;
             let mut recorded = vec![node.capture("tap0")?];
             if config.heartbeat_tap {
                 recorded.push(node.capture("hb0")?);
@@ -122,7 +86,7 @@ impl<'lab> Group<'lab> {
             captures.push(recorded);
         }
         let nodes = lab.nodes().iter().map(|_| None).collect();
-        Ok(Group { lab, binary: binary.to_owned(), mac: config.mac, nodes, captures })
+        Ok(Group { lab, locum, mac: config.mac, nodes, captures })
     }
 
     /// Prepares a group, starts all nodes, and waits for one active node, all others waiting.
@@ -144,7 +108,8 @@ impl<'lab> Group<'lab> {
     /// When it cannot be started.
     pub fn start_node(&mut self, node: u8) -> Result<()> {
         let config = config_file(self.lab, node).to_string_lossy().into_owned();
-        let process = self.lab.node(node).spawn("locum", &self.binary, &["run", "-c", &config])?;
+        let process =
+            self.lab.node(node).spawn("locum", self.locum.binary(), &["run", "-c", &config])?;
         *self.slot(node)? = Some(process);
         Ok(())
     }
@@ -167,8 +132,7 @@ impl<'lab> Group<'lab> {
     /// # Errors
     /// When the node does not answer.
     pub fn status(&self, node: u8) -> Result<Value> {
-        let output = self.command(node, &["status", "--json"])?;
-        serde_json::from_str(&output).with_context(|| format!("status of node {node}: {output}"))
+        self.locum.status(node)
     }
 
     /// Asks a node to hand over.
@@ -176,19 +140,7 @@ impl<'lab> Group<'lab> {
     /// # Errors
     /// When it refuses.
     pub fn handover(&self, node: u8) -> Result<()> {
-        self.command(node, &["handover"]).map(drop)
-    }
-
-    fn command(&self, node: u8, words: &[&str]) -> Result<String> {
-        let socket = socket(self.lab, node);
-        let output = Command::new(&self.binary).args(words).arg("-s").arg(socket).output()?;
-        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        let output = Output {
-            status: output.status,
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-        };
-        output.success().with_context(|| format!("locum {} of node {node}", words.join(" ")))
+        self.locum.handover(node, None)
     }
 
     /// The mode of a node, or why it does not say.
@@ -268,10 +220,7 @@ impl<'lab> Group<'lab> {
 
     /// What only the active node may speak for.
     pub fn identity(&self) -> Identity {
-        Identity {
-            service: vec![IpAddr::V4(SERVICE_V4), IpAddr::V6(SERVICE_V6)],
-            virtual_mac: virtual_mac(),
-        }
+        node::identity()
     }
 
     /// The MAC address at which clients reach the service while `node` is active.
@@ -355,28 +304,7 @@ fn no_leaks(leaks: &[Leak]) -> Result<()> {
     bail!("{} frames leaked:\n{}", leaks.len(), lines.join("\n"))
 }
 
-/// `02:4c:6f:GG:GG:00`.
-fn virtual_mac() -> Mac {
-    let [high, low] = GROUP.to_be_bytes();
-    Mac([0x02, 0x4c, 0x6f, high, low, 0])
-}
-
-/// `02:4c:6f:GG:GG:NN`.
-fn node_mac(node: u8) -> Mac {
-    let [high, low] = GROUP.to_be_bytes();
-    Mac([0x02, 0x4c, 0x6f, high, low, node])
-}
-
 /// Where the configuration file of a node is.
 pub fn config_file(lab: &Lab, node: u8) -> PathBuf {
-    lab.files().join(format!("node{node}.toml"))
-}
-
-fn socket(lab: &Lab, node: u8) -> PathBuf {
-    lab.files().join(format!("node{node}.sock"))
-}
-
-/// A duration as the configuration writes it.
-fn humantime(duration: Duration) -> String {
-    format!("{}us", duration.as_micros())
+    node::config_file(lab.files(), node)
 }

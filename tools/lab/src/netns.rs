@@ -29,7 +29,10 @@ pub struct Packets {
 
 impl Namespace {
     /// Makes several at once, which is much faster than one by one.
-    pub(crate) fn create(names: &[String]) -> Result<Vec<Namespace>> {
+    ///
+    /// # Errors
+    /// When there is one of that name, or without the permission: be inside (see [`crate::enter`]).
+    pub fn create(names: &[String]) -> Result<Vec<Namespace>> {
         let adds: String = names.iter().map(|name| format!("netns add {name}\n")).collect();
         ip_batch(&[], &adds)?;
         names.iter().map(|name| Namespace::open(name)).collect()
@@ -73,6 +76,22 @@ impl Namespace {
         ip_batch(&["-n", &self.name], lines)
     }
 
+    /// Runs lines of `bridge` commands, without the word `bridge`, in the namespace.
+    ///
+    /// # Errors
+    /// What `bridge` says, with the line it stumbled over.
+    pub fn bridge(&self, lines: &str) -> Result<()> {
+        batch("bridge", &["-n", &self.name], lines)
+    }
+
+    /// Unmounts several: what still lives in one keeps it, without a name.
+    pub fn delete<'a>(all: impl IntoIterator<Item = &'a Namespace>) {
+        let lines: String =
+            all.into_iter().map(|one| format!("netns del {}\n", one.name())).collect();
+        // What stays goes when the process ends.
+        let _ = ip_batch(&[], &lines);
+    }
+
     /// How many frames went through a device so far.
     ///
     /// # Errors
@@ -85,7 +104,10 @@ impl Namespace {
     }
 
     /// Writes kernel settings of the namespace, as `("net/ipv4/ip_forward", "1")`.
-    pub(crate) fn sysctl(&self, settings: &[(&str, &str)]) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the kernel does not know a setting or refuses a value.
+    pub fn sysctl(&self, settings: &[(&str, &str)]) -> Result<()> {
         self.run(|| {
             for (key, value) in settings {
                 let path = PathBuf::from("/proc/sys").join(key);
@@ -96,25 +118,29 @@ impl Namespace {
     }
 }
 
-pub(crate) fn ip_batch(options: &[&str], lines: &str) -> Result<()> {
-    let mut child = Command::new("ip")
+fn ip_batch(options: &[&str], lines: &str) -> Result<()> {
+    batch("ip", options, lines)
+}
+
+fn batch(tool: &str, options: &[&str], lines: &str) -> Result<()> {
+    let mut child = Command::new(tool)
         .args(options)
         .args(["-batch", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
-        .context("run ip")?;
-    let mut stdin = child.stdin.take().context("ip has no stdin")?;
-    // `ip` stops reading at the first bad line: its message says more than a broken pipe.
+        .with_context(|| format!("run {tool}"))?;
+    let mut stdin = child.stdin.take().with_context(|| format!("{tool} has no stdin"))?;
+    // It stops reading at the first bad line: its message says more than a broken pipe.
     let written = stdin.write_all(lines.as_bytes());
     drop(stdin);
-    let output = child.wait_with_output().context("wait for ip")?;
+    let output = child.wait_with_output().with_context(|| format!("wait for {tool}"))?;
     if !output.status.success() {
         let why = String::from_utf8_lossy(&output.stderr);
-        bail!("ip {} -batch: {}\n{lines}", options.join(" "), why.trim());
+        bail!("{tool} {} -batch: {}\n{lines}", options.join(" "), why.trim());
     }
-    written.context("write to ip")
+    written.with_context(|| format!("write to {tool}"))
 }
 
 /// Eight columns of what was received, eight of what was sent; both begin with bytes and packets.

@@ -6,15 +6,15 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::capture::Capture;
-use crate::enter::FILES;
-use crate::netns::{Namespace, ip_batch};
+use crate::enter::Room;
+use crate::netns::Namespace;
 use crate::process::{Output, Process, run_tool};
+use crate::wiring::{MUTE, PROMPT, bridge, cable, uplink};
 
 /// What a node's cable ends in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,29 +83,13 @@ pub const SERVICE_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
 /// The IPv6 service address of every lab.
 pub const SERVICE_V6: Ipv6Addr = Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 0x100);
 
-/// Bridges and their ports are not to speak themselves: no router solicitations, no MLD, no DAD.
-const MUTE: [(&str, &str); 2] =
-    [("net/ipv6/conf/all/disable_ipv6", "1"), ("net/ipv6/conf/default/disable_ipv6", "1")];
-
-/// A kernel with IPv6 that uses an address the moment it has it.
-const PROMPT: [(&str, &str); 3] = [
-    ("net/ipv6/conf/default/accept_dad", "0"),
-    ("net/ipv6/conf/default/accept_ra", "0"),
-    ("net/ipv6/conf/default/router_solicitations", "0"),
-];
-
 impl Lab {
     /// Builds the network. Call it inside (see [`crate::enter`]).
     ///
     /// # Errors
     /// What the kernel or `ip` refuses.
     pub fn new(name: &str, topology: Topology) -> Result<Lab> {
-        static SERIAL: AtomicU32 = AtomicU32::new(1);
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let files = Path::new(FILES).join(format!("{serial}-{name}"));
-        fs::create_dir_all(&files).with_context(|| format!("create {}", files.display()))?;
-
-        let prefix = format!("{name}{serial}");
+        let Room { prefix, files } = Room::new(name)?;
         let mut names = vec![format!("{prefix}-lan")];
         names.extend((1..=topology.nodes).map(|id| format!("{prefix}-node{id}")));
         names.extend((1..=topology.clients).map(|number| format!("{prefix}-client{number}")));
@@ -255,10 +239,7 @@ impl Drop for Lab {
     fn drop(&mut self) {
         let nodes = self.nodes.iter().map(|node| &node.namespace);
         let clients = self.clients.iter().map(|client| &client.namespace);
-        let all = nodes.chain(clients).chain([&self.lan]);
-        let lines: String = all.map(|one| format!("netns del {}\n", one.name())).collect();
-        // What stays goes when the process ends.
-        let _ = ip_batch(&[], &lines);
+        Namespace::delete(nodes.chain(clients).chain([&self.lan]));
     }
 }
 
@@ -290,7 +271,7 @@ impl Node {
 
     /// Its own IPv4 address: `10.77.0.10+id`.
     pub fn address(&self) -> Ipv4Addr {
-        Ipv4Addr::new(10, 77, 0, 10 + self.id)
+        crate::node::address(self.id)
     }
 
     /// Its namespace.
@@ -396,33 +377,6 @@ impl Client {
         self.runs.set(self.runs.get() + 1);
         format!("client{}-{}-{program}", self.number, self.runs.get())
     }
-}
-
-/// A bridge that forwards at once and never speaks.
-fn bridge(name: &str, ageing: Duration) -> String {
-    let centiseconds = ageing.as_millis() / 10;
-    format!(
-        "link add {name} type bridge stp_state 0 forward_delay 0 mcast_snooping 0 ageing_time {centiseconds}\n\
-         link set {name} up\n"
-    )
-}
-
-/// A veth pair from a port of the lan's bridge into another namespace.
-fn cable(port: &str, bridge: &str, device: &str, namespace: &str) -> String {
-    format!(
-        "link add {port} type veth peer name {device} netns {namespace}\n\
-         link set {port} master {bridge} up\n"
-    )
-}
-
-/// The inside of a node: cable and TAP on one bridge.
-fn uplink(name: &str, cable: &str, tap: &str, ageing: Duration) -> String {
-    bridge(name, ageing)
-        + &format!(
-            "tuntap add dev {tap} mode tap\n\
-             link set {cable} master {name} up\n\
-             link set {tap} master {name} up\n"
-        )
 }
 
 fn is_log(path: &Path) -> bool {
