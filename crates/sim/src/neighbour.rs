@@ -7,16 +7,22 @@
 //! what takes part in a takeover on most networks:
 //!
 //! ```text
-//!            frame                answer                time over
-//!  (none) ───────────> INCOMPLETE ───────> REACHABLE ─────────────> STALE <──── heard of: request,
-//!    ^                     │ 3 × 1 s           ^ answer               │ frame       announcement
-//!    └────── frame ───── FAILED <───────── PROBE <────────────────  DELAY
-//!                              3 × 1 s               5 s
+//!          frame                 answer             15 to 45 s          frame
+//!  (none) ───────> INCOMPLETE ──────────> REACHABLE ──────────> STALE ───────> DELAY
+//!                   ^      │                  ^                                  │
+//!             frame │      │ 3 × 1 s          │ answer                           │ 5 s
+//!                   │      v                  │                                  v
+//!                   └─── FAILED <─────────────┴──────────────────────────────  PROBE
+//!                                   3 × 1 s
 //! ```
 //!
+//! A request for the host makes its sender's entry, or moves it to another address; an announcement
+//! moves an entry that exists. Both leave it stale.
+//!
 //! Not modelled: confirmation by TCP's progress, garbage collection below the hard limit, reports of
-//! multicast listeners, and routers (an address that is not on the link cannot be reached). Unlike the kernel, which draws one
-//! reachable time per interface every five minutes, each entry draws its own.
+//! multicast listeners, and routers (an address that is not on the link cannot be reached). Unlike
+//! the kernel, which draws one reachable time per interface every five minutes, each entry draws its
+//! own.
 //!
 //! What belongs here: what a host believes about its neighbours. What does not: what the appliance
 //! does to be believed.

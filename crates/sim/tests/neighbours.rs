@@ -96,6 +96,33 @@ fn a_client_that_learned_of_the_former_node_a_moment_ago_is_moved_too() {
 }
 
 #[test]
+fn a_cache_is_moved_in_whatever_state_the_takeover_finds_it() {
+    // From just learned to about to be probed; with this much traffic nothing stays stale.
+    let mut seen_states = Vec::new();
+    for (seed, age) in
+        [5, 900, 1_100, 15_100, 31_000, 39_000, 46_500, 51_000].into_iter().enumerate()
+    {
+        let mut world = World::with_nodes(seed as u64, &own_macs());
+        world.run_for(ms(1_000));
+        let client = add_client(&mut world, seed as u8, Habits::default());
+        world.run_for(ms(age));
+        seen_states.extend([V4, V6].map(|address| world.host(client).neighbour_state(address)));
+        let start = world.now();
+        world.kill(A, false);
+        world.run_for(ms(500));
+        for (program, address) in [V4, V6].into_iter().enumerate() {
+            assert_eq!(world.host(client).neighbour(address), Some(mac(&world, B)), "{address}");
+            let seen = outage(&world, client, program, start);
+            assert!(seen <= ms(45), "{address} after {age} ms: {seen:?}");
+        }
+        assert_sound(&world);
+    }
+    for state in [NeighbourState::Reachable, NeighbourState::Delay] {
+        assert!(seen_states.contains(&Some(state)), "{state:?} not met: {seen_states:?}");
+    }
+}
+
+#[test]
 fn a_client_deaf_to_announcements_comes_back_when_it_probes() {
     // At most 45 s reachable, 5 s of delay, 3 s of probes, and the question that finds the new node.
     let deaf = Habits { ignores_gratuitous: true, ..Habits::default() };
