@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize as _};
 use toml::Spanned;
 
 /// One scenario.
@@ -198,6 +198,42 @@ pub struct Step {
     pub weapons: Option<Vec<String>>,
     /// Jump-clock: by how much, forward.
     pub by: Option<Span>,
+}
+
+impl std::fmt::Display for Step {
+    /// For people: `kill node 1`, `cut node2 (tx)`, `jump-clock node 1 by 2s`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.action.serialize(&mut *f)?;
+        if let Some(node) = self.node {
+            write!(f, " node {node}")?;
+        }
+        if let Some(to) = self.to {
+            write!(f, " to node {to}")?;
+        }
+        if let Some(link) = &self.link {
+            write!(f, " {link}")?;
+        }
+        match self.way {
+            Some(Way::Tx) => f.write_str(" (tx)")?,
+            Some(Way::Rx) => f.write_str(" (rx)")?,
+            Some(Way::Both) | None => {}
+        }
+        if let Some(hostile) = &self.hostile {
+            write!(f, " by {hostile}")?;
+        }
+        if let Some(with) = &self.with {
+            let pairs: Vec<String> =
+                with.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+            write!(f, " with {}", pairs.join(", "))?;
+        }
+        if let Some(weapons) = &self.weapons {
+            write!(f, " with {}", weapons.join(", "))?;
+        }
+        match self.by {
+            Some(Span(by)) => write!(f, " by {}", humantime::format_duration(by)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What a step does.
