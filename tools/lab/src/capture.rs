@@ -46,12 +46,11 @@ pub fn now() -> u64 {
 }
 
 impl Capture {
-    pub(crate) fn start(
-        namespace: &Namespace,
-        files: &Path,
-        name: &str,
-        device: &str,
-    ) -> Result<Capture> {
+    /// Starts to record `device` into `NAME.pcap` in `files`.
+    ///
+    /// # Errors
+    /// When tcpdump does not start.
+    pub fn start(namespace: &Namespace, files: &Path, name: &str, device: &str) -> Result<Capture> {
         let file = files.join(format!("{name}.pcap"));
         let path = file.to_string_lossy().into_owned();
         let args = [
@@ -71,6 +70,11 @@ impl Capture {
             device: device.to_owned(),
             before: namespace.packets(device)?.received,
         })
+    }
+
+    /// Where it records.
+    pub fn file(&self) -> &Path {
+        &self.file
     }
 
     /// The frames recorded so far. The newest may still be on their way; see [`Capture::drain`].

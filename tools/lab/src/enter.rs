@@ -12,15 +12,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use anyhow::Context;
 
 /// Set for the instance that runs inside.
 const INSIDE: &str = "LOCUM_LAB_INSIDE";
-
-/// Where everything the lab writes lives: a file system of its own, gone with the lab.
-const FILES: &str = "/run/lab";
 
 /// Run inside, before the program: process 1 is the shell until its `exec`.
 const PRELUDE: &str =
@@ -77,29 +71,6 @@ pub fn enter(tools: &[&str]) -> Entered {
 /// Whether the calling program is inside.
 pub fn is_inside() -> bool {
     env::var_os(INSIDE).is_some()
-}
-
-/// The names and the directory of one network: no two of a process share them.
-#[derive(Clone, Debug)]
-pub struct Room {
-    /// What the names of its namespaces begin with.
-    pub prefix: String,
-    /// The directory of its logs, captures and configuration files.
-    pub files: PathBuf,
-}
-
-impl Room {
-    /// Makes one. Call it inside.
-    ///
-    /// # Errors
-    /// When its directory cannot be made.
-    pub fn new(name: &str) -> anyhow::Result<Room> {
-        static SERIAL: AtomicU32 = AtomicU32::new(1);
-        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
-        let files = Path::new(FILES).join(format!("{serial}-{name}"));
-        fs::create_dir_all(&files).with_context(|| format!("create {}", files.display()))?;
-        Ok(Room { prefix: format!("{name}{serial}"), files })
-    }
 }
 
 /// Whether this machine and this user can run the lab.

@@ -55,6 +55,13 @@ pub enum Content {
         /// The address it speaks for.
         target: Ipv6Addr,
     },
+    /// A neighbour solicitation.
+    NeighbourSolicitation {
+        /// The address it comes from.
+        source: Ipv6Addr,
+        /// The address it asks for.
+        target: Ipv6Addr,
+    },
     /// Any other IP packet.
     Ip {
         /// Where it comes from.
@@ -79,6 +86,7 @@ const IPV6: u16 = 0x86dd;
 const VLAN_TAGS: [u16; 2] = [0x8100, 0x88a8];
 const HOP_BY_HOP: u8 = 0;
 const ICMPV6: u8 = 58;
+const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 
 /// Reads a frame; `None` when it is shorter than an Ethernet header.
@@ -130,9 +138,13 @@ fn parse_ipv6(packet: &[u8]) -> Option<Content> {
         protocol = *payload.first()?;
         payload = payload.get(8 + usize::from(*payload.get(1)?) * 8..)?;
     }
-    if protocol == ICMPV6 && payload.first() == Some(&NEIGHBOUR_ADVERTISEMENT) {
+    let kind = payload.first().copied().filter(|_| protocol == ICMPV6);
+    if let Some(kind @ (NEIGHBOUR_SOLICITATION | NEIGHBOUR_ADVERTISEMENT)) = kind {
         let target = Ipv6Addr::from(take::<16>(payload, 8)?);
-        return Some(Content::NeighbourAdvertisement { source, target });
+        return Some(match kind {
+            NEIGHBOUR_SOLICITATION => Content::NeighbourSolicitation { source, target },
+            _ => Content::NeighbourAdvertisement { source, target },
+        });
     }
     Some(Content::Ip {
         source: source.into(),
@@ -167,6 +179,9 @@ impl fmt::Display for Parsed {
             }
             Content::Arp { sender, sender_mac, target, .. } => {
                 write!(f, "arp {sender} is-at {sender_mac} to {target}")
+            }
+            Content::NeighbourSolicitation { source, target } => {
+                write!(f, "ns {target} from {source}")
             }
             Content::NeighbourAdvertisement { source, target } => {
                 write!(f, "na {target} from {source}")

@@ -71,8 +71,12 @@ impl Identity {
             Content::NeighbourAdvertisement { source, .. } if is_service(source.into()) => {
                 Some(Claim::Source)
             }
+            Content::NeighbourSolicitation { source, .. } if is_service(source.into()) => {
+                Some(Claim::Source)
+            }
             Content::Ip { source, .. } if is_service(source) => Some(Claim::Source),
             Content::Arp { .. }
+            | Content::NeighbourSolicitation { .. }
             | Content::NeighbourAdvertisement { .. }
             | Content::Ip { .. }
             | Content::Other { .. } => None,
@@ -80,7 +84,7 @@ impl Identity {
     }
 
     /// Whether a frame tells the network that its sender now has a service address.
-    fn announces(&self, frame: &Parsed) -> bool {
+    pub fn announces(&self, frame: &Parsed) -> bool {
         match frame.content {
             Content::Arp { sender, target, .. } => {
                 sender == target && self.service.contains(&sender.into())
@@ -88,7 +92,9 @@ impl Identity {
             Content::NeighbourAdvertisement { target, .. } => {
                 self.service.contains(&target.into()) && frame.destination.0[0] == 0x33
             }
-            Content::Ip { .. } | Content::Other { .. } => false,
+            Content::NeighbourSolicitation { .. } | Content::Ip { .. } | Content::Other { .. } => {
+                false
+            }
         }
     }
 

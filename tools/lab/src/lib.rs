@@ -32,6 +32,7 @@ pub mod locum;
 mod netns;
 pub mod node;
 pub mod process;
+pub mod room;
 mod topology;
 pub mod wait;
 pub mod wiring;

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,9 +10,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::capture::Capture;
-use crate::enter::Room;
 use crate::netns::Namespace;
 use crate::process::{Output, Process, run_tool};
+use crate::room::{self, Room};
 use crate::wiring::{MUTE, PROMPT, bridge, cable, uplink};
 
 /// What a node's cable ends in.
@@ -219,19 +218,7 @@ impl Lab {
 
     /// Everything the programs of this lab have written, for the report of a failure.
     pub fn logs(&self) -> String {
-        let mut report = String::new();
-        let Ok(entries) = fs::read_dir(&self.files) else { return report };
-        let mut paths: Vec<PathBuf> =
-            entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        paths.sort();
-        for path in paths.iter().filter(|path| is_log(path)) {
-            let text = String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
-            if !text.is_empty() {
-                let name = path.file_name().unwrap_or_default().to_string_lossy();
-                report += &format!("--- {name}\n{}\n", last_lines(&text, 60));
-            }
-        }
-        report
+        room::logs(&self.files)
     }
 }
 
@@ -377,13 +364,4 @@ impl Client {
         self.runs.set(self.runs.get() + 1);
         format!("client{}-{}-{program}", self.number, self.runs.get())
     }
-}
-
-fn is_log(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "err" || extension == "out")
-}
-
-fn last_lines(text: &str, count: usize) -> String {
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
 }
