@@ -18,5 +18,5 @@ mod service;
 
 pub use config::{NodeConfig, Peer, Seeds, ServicePort};
 pub use heartbeat::{HeartbeatHalf, HeartbeatStatus, Notice, Port, WillFrame};
-pub use node::{Node, NodeStatus};
+pub use node::{Node, NodeStatus, SteeringCounters};
 pub use service::{ServiceHalf, ServiceStatus};

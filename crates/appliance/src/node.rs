@@ -16,9 +16,33 @@ use crate::{
 /// Frames for the node address that may wait for one turn.
 const INBOX_MAX: usize = 256;
 
+/// Which half received frames went to; each frame is counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct SteeringCounters {
+    /// Frames for the service stack alone.
+    pub service: u64,
+    /// Frames for the heartbeat half alone.
+    pub heartbeat: u64,
+    /// Frames for both.
+    pub both: u64,
+    /// Frames for other stations, flooded by a switch.
+    pub neither: u64,
+    /// Of those for the heartbeat half: lost for want of room.
+    pub inbox_full: u64,
+}
+
+impl SteeringCounters {
+    /// Frames received.
+    pub fn frames(&self) -> u64 {
+        self.service + self.heartbeat + self.both + self.neither
+    }
+}
+
 /// Both halves at one moment.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct NodeStatus {
+    /// Where received frames went.
+    pub steering: SteeringCounters,
     /// The heartbeat half.
     pub heartbeat: HeartbeatStatus,
     /// The service half.
@@ -34,7 +58,7 @@ pub struct Node {
     heartbeat: HeartbeatHalf,
     service: ServiceHalf,
     inbox: VecDeque<(Port, Vec<u8>)>,
-    inbox_dropped: u64,
+    steering: SteeringCounters,
     health: Health,
     service_has_more: bool,
 }
@@ -58,7 +82,7 @@ impl Node {
             heartbeat,
             service,
             inbox: VecDeque::new(),
-            inbox_dropped: 0,
+            steering: SteeringCounters::default(),
             health: Health::Ok,
             service_has_more: false,
         })
@@ -72,14 +96,19 @@ impl Node {
         };
         match destination {
             Steer::Service => {
+                self.steering.service += 1;
                 self.service.push(frame);
             }
-            Steer::Heartbeat => self.post(port, frame),
+            Steer::Heartbeat => {
+                self.steering.heartbeat += 1;
+                self.post(port, frame);
+            }
             Steer::Both => {
+                self.steering.both += 1;
                 self.service.push(frame);
                 self.post(port, frame);
             }
-            Steer::Neither => {}
+            Steer::Neither => self.steering.neither += 1,
         }
     }
 
@@ -156,14 +185,13 @@ impl Node {
 
     /// The state at `now`, for status and checkers.
     pub fn status(&self, now: Instant) -> NodeStatus {
-        let mut heartbeat = self.heartbeat.status(now);
-        heartbeat.counters.frames_dropped += self.inbox_dropped;
-        NodeStatus { heartbeat, service: self.service.status() }
+        let (heartbeat, service) = (self.heartbeat.status(now), self.service.status());
+        NodeStatus { steering: self.steering, heartbeat, service }
     }
 
     fn post(&mut self, port: Port, frame: &[u8]) {
         if self.inbox.len() == INBOX_MAX {
-            self.inbox_dropped += 1;
+            self.steering.inbox_full += 1;
         } else {
             self.inbox.push_back((port, frame.to_vec()));
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use locum_gate::{FrameQueue, Gate, GateCounters, QueueCounters, Sighting};
 use locum_stack::{AddServiceError, Stack};
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Health, Instant, Mode, ModeCell};
 use smoltcp::wire::EthernetAddress;
 
@@ -78,7 +79,7 @@ impl ServiceHalf {
     /// their Ethernet source: after its successor's announcement a late answer must not teach a
     /// switch that the virtual MAC is still here.
     pub fn set_leaving(&mut self, leaving: bool) {
-        self.leaving = leaving;
+        self.leaving = leaving && !sabotaged(Sabotage::LateVoice);
     }
 
     /// Does a bounded amount of work; true if there is more to do at once.
@@ -94,7 +95,8 @@ impl ServiceHalf {
     /// the lease would have run out, and the frame must not leave any more.
     pub fn poll_transmit<R>(&mut self, now: Instant, send: impl FnOnce(&[u8]) -> R) -> Option<R> {
         let queue = self.stack.device_mut().inner_mut();
-        if self.cell.mode_at(now) != Mode::Active {
+        let hushed = self.leaving && sabotaged(Sabotage::SilentHandover);
+        if self.cell.mode_at(now) != Mode::Active || hushed {
             while queue.pop_transmit(|_| ()).is_some() {
                 self.fenced_frames += 1;
             }

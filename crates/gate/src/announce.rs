@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use locum_types::Instant;
+use locum_types::sabotage::{Sabotage, sabotaged};
 use smoltcp::wire::{EthernetAddress, Ipv4Address, Ipv6Address};
 
 use crate::Identity;
@@ -105,6 +106,9 @@ impl Announcer {
 
     /// This node has become active: the burst begins at once.
     pub fn activate(&mut self, now: Instant) {
+        if sabotaged(Sabotage::Unannounced) {
+            return;
+        }
         self.arp.start(now);
         self.advert.start(now);
     }

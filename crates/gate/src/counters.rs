@@ -1,6 +1,8 @@
 //! What the gate did, per direction and reason. Everything adds up: each frame is counted once as
 //! seen, and once as what became of it.
 
+use locum_types::sabotage::{Sabotage, sabotaged};
+
 use crate::frame::Kind;
 use crate::policy::{EgressDrop, IngressDrop};
 
@@ -114,6 +116,9 @@ pub struct IngressCounters {
 
 impl IngressCounters {
     pub(crate) fn note_drop(&mut self, reason: IngressDrop) {
+        if sabotaged(Sabotage::DropsUncounted) {
+            return;
+        }
         match reason {
             IngressDrop::NotActive(kind) => self.not_active.note(kind),
             IngressDrop::Malformed => self.malformed += 1,

@@ -20,6 +20,10 @@ pub struct QueueCounters {
     pub rx_oversize: u64,
     /// Times the stack was told that the transmit queue is full.
     pub tx_full: u64,
+    /// Received frames forgotten when an activation ended.
+    pub rx_cleared: u64,
+    /// Frames of the stack forgotten when an activation ended.
+    pub tx_cleared: u64,
 }
 
 /// Two bounded queues of Ethernet frames, seen by smoltcp as a device.
@@ -123,6 +127,8 @@ impl FrameQueue {
 
     /// Forgets every queued frame, both ways: after a pause they are history.
     pub fn clear(&mut self) {
+        self.counters.rx_cleared += self.rx.frames.len() as u64;
+        self.counters.tx_cleared += self.tx.frames.len() as u64;
         for lane in [&mut self.rx, &mut self.tx] {
             while let Some(buffer) = lane.frames.pop_front() {
                 recycle(&mut lane.pool, buffer);

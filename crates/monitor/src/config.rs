@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{GroupId, Instant, NodeId, Priority};
 
 /// The configuration of a monitor. Whoever builds it has validated it.
@@ -26,6 +27,9 @@ pub struct Config {
 impl Config {
     /// How much later each further rank claims, so that two never jump together (VRRP's skew).
     pub(crate) fn stagger(&self) -> Duration {
+        if sabotaged(Sabotage::RanksUnstaggered) {
+            return Duration::ZERO;
+        }
         self.interval.max(Duration::from_millis(1))
     }
 

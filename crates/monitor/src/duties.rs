@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{BootNonce, Grant, Health, Instant, LogPosition, Mode, NodeId, ResignReason};
 use locum_wire::{Beat, Intent, TimestampEcho};
 
@@ -116,7 +117,7 @@ impl Monitor {
     /// empty unless it is active. They say nothing that changes from beat to beat, and hold until the
     /// next [`Output::WillChanged`].
     pub fn will(&self) -> Vec<Beat> {
-        if self.mode != Mode::Active {
+        if self.mode != Mode::Active || sabotaged(Sabotage::NoGoodbye) {
             return Vec::new();
         }
         let intent = Intent::Resign(ResignReason::Crash);

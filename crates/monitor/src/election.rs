@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Cause, Health, Instant, Mode, NodeId, ResignReason};
 
 use crate::peer::Merit;
@@ -25,7 +26,11 @@ pub(crate) struct Vacancy {
 impl Vacancy {
     /// Nobody was heard yet, or is expected any more.
     pub(crate) fn unknown(now: Instant, config: &Config) -> Self {
-        Vacancy { since: now, wait: config.dead_after, cause: Cause::NoActive, is_doubtful: true }
+        let wait = match sabotaged(Sabotage::NoListening) {
+            true => Duration::ZERO,
+            false => config.dead_after,
+        };
+        Vacancy { since: now, wait, cause: Cause::NoActive, is_doubtful: true }
     }
 
     /// The active node is no longer active and did not say why: it yielded to a node that is.
@@ -135,11 +140,17 @@ impl Monitor {
             Some(_) => self.config.join_time(),
             None => self.config.lonely_join_time(),
         };
+        if sabotaged(Sabotage::NoListening) {
+            return self.listening_since;
+        }
         self.listening_since + listen
     }
 
     /// A fenced node speaks again when it has heard the group, or has heard nobody for long enough.
     fn judge_fence(&mut self, now: Instant) {
+        if sabotaged(Sabotage::FencedForEver) {
+            return;
+        }
         let Some(silence) = self.fence_silence() else { return };
         if now < self.duplicate_until() {
             return;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Cause, Health, Instant, Mode, NodeId, ResignReason};
 use locum_wire::{Beat, Intent};
 
@@ -160,7 +161,8 @@ impl Monitor {
     }
 
     fn request_due_at(&self) -> Option<Instant> {
-        let delay = self.config.preempt.filter(|_| self.mode == Mode::Waiting)?;
+        let unasked = sabotaged(Sabotage::UnaskedPreemption).then_some(Duration::ZERO);
+        let delay = self.config.preempt.or(unasked).filter(|_| self.mode == Mode::Waiting)?;
         let active = self.peers.get(&self.active_peer?)?.latest?;
         let outranked = active.priority < self.config.priority && active.health <= self.health();
         let able = outranked && self.health() > Health::Failed && self.shutdown.is_none();
@@ -177,6 +179,9 @@ impl Monitor {
 
     /// An active node whose service is not well gives it to one that can do better.
     pub(crate) fn judge_health(&mut self, now: Instant) {
+        if sabotaged(Sabotage::HealthIgnored) {
+            return;
+        }
         if self.health == Health::Ok || self.handover.is_some() || self.shutdown.is_some() {
             return;
         }
@@ -193,6 +198,9 @@ impl Monitor {
     /// The process ends: give the service away, then say goodbye.
     pub(crate) fn shut_down(&mut self, now: Instant, reason: ResignReason) {
         self.shutdown = Some(reason);
+        if sabotaged(Sabotage::NoGoodbye) {
+            return self.finish();
+        }
         let successor = self.best_candidate(now).map(|(_, _, _, id)| id);
         match successor {
             Some(to) if self.mode == Mode::Active && reason != ResignReason::Crash => {

@@ -1,5 +1,6 @@
 //! What a node makes of what it hears.
 
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{BootNonce, Cause, Instant, Mode, NodeId, Priority, Term};
 use locum_wire::{Beat, Intent};
 
@@ -160,7 +161,7 @@ impl Monitor {
     /// Two active nodes: the lower claim yields, the higher one makes sure that the link knows.
     fn hear_active_rival(&mut self, now: Instant, beat: &Beat) {
         let ours = (self.term, self.config.priority, self.config.node);
-        if claim_of(beat) < ours {
+        if (claim_of(beat) < ours) != sabotaged(Sabotage::BetterYields) {
             self.outrank(now, beat.from);
             return;
         }
@@ -191,7 +192,9 @@ impl Monitor {
     /// A probe was answered: an active node serves, whatever became of its beats.
     pub(crate) fn hear_answer(&mut self, now: Instant) {
         self.counters.probes_answered += 1;
-        self.answered_at = Some(now);
+        if !sabotaged(Sabotage::AnswersIgnored) {
+            self.answered_at = Some(now);
+        }
     }
 
     /// A beat with our own id: our own voice, or another node with our configuration.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use fastrand::Rng;
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{
     BootNonce, Cause, Health, Instant, LogPosition, Mode, NodeId, ResignReason, Term,
 };
@@ -210,7 +211,9 @@ impl Monitor {
             self.listening_since = now;
         }
         if to == Mode::Active {
-            self.term = self.term.next();
+            if !sabotaged(Sabotage::TermKept) {
+                self.term = self.term.next();
+            }
             self.term_seen = self.term;
             self.active_peer = None;
             self.note_takeover(now, cause, detection);
@@ -245,6 +248,10 @@ impl Monitor {
     /// While this node did not run it heard nobody, and its lease ran out. Looked at in every call: it
     /// may have been stopped in the middle of a turn.
     fn notice_stall(&mut self, now: Instant) {
+        if sabotaged(Sabotage::PauseUnnoticed) {
+            self.ran_at = now;
+            return;
+        }
         let gap = now - self.ran_at;
         let gap_us = u64::try_from(gap.as_micros()).unwrap_or(u64::MAX);
         self.counters.loop_gap_max_us = self.counters.loop_gap_max_us.max(gap_us);

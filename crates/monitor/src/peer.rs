@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{BootNonce, Health, Instant, LogPosition, Mode, NodeId, Priority};
 use locum_wire::{Beat, ReplayWindow, TimestampEcho};
 
@@ -109,7 +110,7 @@ impl Peer {
             return Hearing::Refused(Refused::OldBoot);
         }
         let new_boot = self.boot != Some(beat.boot);
-        if beat.echo != Some(ours) {
+        if beat.echo != Some(ours) && !sabotaged(Sabotage::EchoIgnored) {
             if new_boot {
                 self.candidate = Some((beat.boot, now));
             }

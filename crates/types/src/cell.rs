@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::sabotage::{Sabotage, sabotaged};
 use crate::{Instant, Mode, Term};
 
 /// What the monitor allows: the node is in `mode`, in `term`, and if active it may speak until `lease`.
@@ -74,7 +75,11 @@ impl Reading {
     #[inline]
     pub fn mode_at(self, now: Instant) -> Mode {
         let mode = self.granted_mode();
-        let has_ended = now.as_nanos() / LEASE_UNIT_NANOS >= self.0 >> LEASE_SHIFT;
+        let has_ended = now.as_nanos() / LEASE_UNIT_NANOS >= self.0 >> LEASE_SHIFT
+            && !sabotaged(Sabotage::LeaseIgnored);
+        if sabotaged(Sabotage::GateOpen) && mode == Mode::Waiting {
+            return Mode::Active;
+        }
         if mode == Mode::Active && has_ended { Mode::Fenced } else { mode }
     }
 

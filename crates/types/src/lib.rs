@@ -10,6 +10,7 @@ mod cause;
 mod cell;
 mod id;
 mod mode;
+pub mod sabotage;
 mod time;
 
 pub use cause::{Cause, ResignReason};

@@ -5,6 +5,7 @@
 //! the monitor judges.
 
 use hmac::{Hmac, KeyInit, Mac};
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{GroupId, NodeId};
 use sha2::Sha256;
 
@@ -40,9 +41,11 @@ pub fn open(datagram: &[u8], key: &Key, group: GroupId, node: NodeId) -> Result<
     if ![packet.to(), packet.from()].contains(&node.get()) {
         return Err(Refusal::NotForUs);
     }
-    mac(key, packet.body())
-        .verify_truncated_left(packet.tag()) // in constant time
-        .map_err(|_| Refusal::BadTag)?;
+    if !sabotaged(Sabotage::TagIgnored) {
+        mac(key, packet.body())
+            .verify_truncated_left(packet.tag()) // in constant time
+            .map_err(|_| Refusal::BadTag)?;
+    }
     Beat::parse(&packet)
 }
 

@@ -1,5 +1,6 @@
 //! The gate's tokens: they obey the policy, and count.
 
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Instant, Mode};
 use smoltcp::phy::{self, PacketMeta};
 
@@ -44,6 +45,9 @@ impl Judge<'_> {
         let verdict = policy::ingress(self.mode, self.identity, &view);
         match verdict {
             Ingress::Pass => self.ingress.passed += 1,
+            Ingress::Answer(_) if sabotaged(Sabotage::ProbesUnanswered) => {
+                self.ingress.answered += 1;
+            }
             Ingress::Answer(answer) if self.watch.answer(answer) => self.ingress.answered += 1,
             Ingress::Answer(_) => self.ingress.note_drop(IngressDrop::AnswersFull),
             Ingress::Drop(reason) => self.ingress.note_drop(reason),
