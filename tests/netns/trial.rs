@@ -1,13 +1,12 @@
 //! A case: its network, its group of nodes, what happens, and the judgement at the end.
 
 use std::env;
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use locum_lab::locum::{Config, Group};
-use locum_lab::{Lab, Topology, enter};
+use locum_lab::{Lab, Topology, enter, room};
 
 /// Names a directory that gets the files of failed trials.
 const KEEP: &str = "LOCUM_LAB_KEEP";
@@ -116,19 +115,8 @@ fn keep(name: &str, files: &Path) -> String {
         return format!("({KEEP}=DIR keeps the logs and captures)");
     };
     let target = Path::new(&target).join(name);
-    match copy(files, &target) {
+    match room::keep(files, &target) {
         Ok(()) => format!("logs and captures are in {}", target.display()),
         Err(error) => format!("cannot keep logs and captures: {error:#}"),
     }
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to).with_context(|| format!("create {}", to.display()))?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        if entry.file_type()?.is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name()))?;
-        }
-    }
-    Ok(())
 }

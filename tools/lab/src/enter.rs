@@ -145,7 +145,7 @@ fn full_path() -> OsString {
 
 fn debian_package(tool: &str) -> &str {
     match tool {
-        "ip" => "iproute2",
+        "bridge" | "ip" => "iproute2",
         "mount" => "mount",
         "nc" => "netcat-openbsd",
         "ping" => "iputils-ping",
