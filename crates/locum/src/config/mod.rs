@@ -8,7 +8,6 @@
 mod check;
 mod outside;
 mod print;
-mod problem;
 mod read;
 mod reload;
 mod section;
@@ -31,7 +30,7 @@ use smoltcp::wire::{IpAddress, IpCidr};
 use toml::de::DeTable;
 
 pub use outside::{FileSystem, Nowhere, Outside};
-pub use problem::{Problem, Report};
+pub use locum_diagnosis::{Problem, Report};
 pub use reload::Reload;
 pub use section::Wrong;
 

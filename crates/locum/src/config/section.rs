@@ -7,10 +7,10 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
+use locum_diagnosis::Problem;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::Problem;
 use super::surface;
 
 /// Where something stands in the file.

@@ -7,13 +7,13 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use locum_diagnosis::nearest;
 use locum_types::IdError;
 use log::LevelFilter;
 use smoltcp::wire::{IpCidr, Ipv4Cidr};
 use toml::de::DeValue;
 
 use super::section::Wrong;
-use super::surface::nearest;
 
 /// The longest name of a network interface: `IFNAMSIZ` without its terminating zero.
 const INTERFACE_NAME_MAX: usize = 15;

@@ -1,5 +1,4 @@
-//! What is wrong with a configuration file, the way a compiler says it: all of it at once, each
-//! with the line, a caret under the spot, and the fix.
+//! Problems, and the report that shows them.
 
 use std::fmt;
 use std::ops::Range;
@@ -40,7 +39,7 @@ pub struct Report {
 
 impl Report {
     /// A report about `file`, whose content is `text`. Problems are put in the order of the file.
-    pub(super) fn new(file: String, text: String, mut problems: Vec<Problem>) -> Report {
+    pub fn new(file: String, text: String, mut problems: Vec<Problem>) -> Report {
         problems.sort_by_key(|problem| problem.span.as_ref().map_or(0, |span| span.start));
         Report { file, text, problems }
     }
@@ -121,6 +120,7 @@ impl Spot {
     }
 }
 
+/// The number of the line that follows `before`, from 1.
 fn line_of(before: &str) -> usize {
     before.bytes().filter(|&byte| byte == b'\n').count() + 1
 }
