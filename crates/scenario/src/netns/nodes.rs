@@ -9,7 +9,7 @@ use locum_lab::node::{Locum, MacMode, NodeFile};
 use locum_lab::process::{Process, family};
 use locum_lab::wait;
 use locum_types::Mode;
-use rustix::process::{Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::log::{self, LoggedChange};
 use super::plant::Plant;
@@ -129,6 +129,8 @@ impl Nodes {
     pub(super) fn start(&mut self, id: u8) -> Result<()> {
         let binary = self.locum.binary().to_owned();
         let node = self.node(id)?;
+        // A warden whose worker was killed needs a moment.
+        let _ = node.notice_end();
         ensure!(node.process.is_none(), "node {id} runs already");
         let config = node.files.join(format!("node{id}.toml"));
         let args = ["run".as_ref(), "-c".as_ref(), config.as_os_str()];
@@ -141,15 +143,15 @@ impl Nodes {
     /// The warden lives on and says goodbye.
     pub(super) fn kill_worker(&mut self, id: u8) -> Result<()> {
         let node = self.node(id)?;
-        node.running()?.kill_worker()?;
-        node.life.push((capture::now(), Life::Ended));
-        Ok(())
+        let worker = node.running()?.worker()?;
+        node.signal(&[worker], Signal::KILL, Life::Ended)
     }
 
     pub(super) fn kill(&mut self, id: u8) -> Result<()> {
         let node = self.node(id)?;
-        node.running()?.kill();
-        node.life.push((capture::now(), Life::Ended));
+        let all = family(node.running()?.pid());
+        // Stopped first: a warden must not see its worker die. The rest reaps.
+        node.signal(&all, Signal::STOP, Life::Ended)?;
         node.process = None;
         Ok(())
     }
@@ -160,11 +162,15 @@ impl Nodes {
     }
 
     pub(super) fn freeze(&mut self, id: u8) -> Result<()> {
-        self.node(id)?.signal_all(Signal::STOP, Life::Frozen)
+        let node = self.node(id)?;
+        let all = family(node.running()?.pid());
+        node.signal(&all, Signal::STOP, Life::Frozen)
     }
 
     pub(super) fn thaw(&mut self, id: u8) -> Result<()> {
-        self.node(id)?.signal_all(Signal::CONT, Life::Thawed)
+        let node = self.node(id)?;
+        let all = family(node.running()?.pid());
+        node.signal(&all, Signal::CONT, Life::Thawed)
     }
 
     /// What the nodes that run say of themselves, by id.
@@ -208,12 +214,14 @@ impl Node {
         bail!("node {} has ended", self.id)
     }
 
-    /// The worker before its warden, which so never sees what happens to it.
-    fn signal_all(&mut self, signal: Signal, turn: Life) -> Result<()> {
-        for pid in family(self.running()?.pid()).into_iter().rev() {
-            kill_process(pid, signal).with_context(|| format!("{signal:?} to node {}", self.id))?;
-        }
+    /// Noted before it happens, so that nobody's answer to it comes first. Children before their parents,
+    /// which so never see what happens to them.
+    fn signal(&mut self, members: &[Pid], signal: Signal, turn: Life) -> Result<()> {
         self.life.push((capture::now(), turn));
+        for pid in members.iter().rev() {
+            kill_process(*pid, signal)
+                .with_context(|| format!("{signal:?} to node {}", self.id))?;
+        }
         Ok(())
     }
 }

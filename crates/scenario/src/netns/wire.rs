@@ -92,3 +92,6 @@ pub(super) fn leaks(
         .flat_map(|silence| identity.leaks(node, frames, silence))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
