@@ -12,6 +12,8 @@
 mod config;
 mod datagram;
 mod endpoint;
+#[doc(hidden)]
+pub mod fuzzing;
 mod heartbeat;
 mod node;
 mod service;

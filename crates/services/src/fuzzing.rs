@@ -1,7 +1,10 @@
 //! Entry points of the fuzz targets; ordinary tests replay their corpora through the same functions.
 
+use locum_stack::service::Service;
+
 use crate::http::{Http, MemFiles};
 use crate::testing::Bench;
+use crate::{Chargen, Discard, Echo};
 
 /// Feeds `input` to an http connection in two ways: at once with ample credit, and cut up with scarce
 /// credit by a service that is replaced by its restored snapshot on the way.
@@ -33,6 +36,16 @@ pub fn http(input: &[u8]) {
     assert_eq!(whole.sent, pieces.sent, "what is sent must not depend on how the input is cut");
     assert_eq!((whole.closed, whole.aborted), (true, false), "a finished client is let go");
     assert_eq!((pieces.closed, pieces.aborted), (true, false), "a finished client is let go");
+}
+
+/// One of each service on its well-known port, for the target of whole nodes.
+pub fn well_known() -> Vec<(u16, Box<dyn Service>)> {
+    vec![
+        (7, Box::new(Echo::default())),
+        (9, Box::new(Discard)),
+        (19, Box::new(Chargen::default())),
+        (80, Box::new(http_service())),
+    ]
 }
 
 /// The files behind the http target; small, because every byte is sent one by one.
