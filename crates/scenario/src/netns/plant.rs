@@ -159,19 +159,16 @@ impl Plant {
         self.lan.bridge(&format!("link set dev {device} state {state}\n"))
     }
 
-    /// Takes a port at the switch down or up, and with it the carrier that the machine sees. A node's
-    /// machine passes it on to the TAP, as a bridge does not.
+    /// Takes a port at the switch down or up, and with it the carrier that the machine sees. A bridge in
+    /// a node's machine does not pass that on to the TAP, so it is told as well; and by its state, because
+    /// the kernel may keep a change of a carrier to itself for a second.
     pub(super) fn set_link(&self, link: &str, up: bool) -> Result<()> {
         let port = self.port(link)?;
-        let (state, carrier) = if up { ("up", "on") } else { ("down", "off") };
-        self.lan.ip(&format!("link set {} {state}\n", port.device))?;
-        match port.node {
-            Some(node) => {
-                let tap = super::nodes::TAP;
-                self.node(node)?.ip(&format!("link set {tap} carrier {carrier}\n"))
-            }
-            None => Ok(()),
+        let state = if up { "up" } else { "down" };
+        if let Some(node) = port.node {
+            self.node(node)?.ip(&format!("link set {} {state}\n", super::nodes::TAP))?;
         }
+        self.lan.ip(&format!("link set {} {state}\n", port.device))
     }
 }
 
