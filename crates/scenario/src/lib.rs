@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agreement;
 pub mod model;
 pub mod netns;
 pub mod outcome;
