@@ -14,6 +14,7 @@
 #![allow(clippy::disallowed_methods)]
 
 mod client;
+mod fabric;
 mod gather;
 mod life;
 mod log;

@@ -1,48 +1,24 @@
-//! The network of a scenario: one namespace with the switches, one for each machine, and the cables.
+//! The network of a scenario: its switches, and a namespace for each machine.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use locum_lab::Namespace;
 use locum_lab::room::Room;
-use locum_lab::wiring::{MUTE, PROMPT, bridge, cable, uplink};
+use locum_lab::wiring::{MUTE, PROMPT, uplink};
 
-use crate::model::{Scenario, Segment, Way};
-
-/// When a switch forgets a silent station, unless the file says otherwise.
-const AGEING: Duration = Duration::from_secs(300);
-
-/// The name of the switch of a scenario that has none of its own.
-const ONLY_SEGMENT: &str = "lan";
-
-/// The states of a bridge port in the words of `bridge link set`: `BR_STATE_DISABLED` and `_FORWARDING`.
-const DISABLED: u8 = 0;
-const FORWARDING: u8 = 3;
-
-/// The device of a machine's namespace into which its cable is plugged.
-const MACHINE_DEVICE: &str = "eth0";
+use super::fabric::{AGEING, Fabric, MACHINE_DEVICE, Plug};
+use crate::model::Scenario;
 
 /// The network. Dropping it takes down its namespaces and everything in them.
 #[derive(Debug)]
 pub(super) struct Plant {
     room: Room,
-    lan: Namespace,
+    fabric: Fabric,
     nodes: BTreeMap<u8, Namespace>,
     machines: BTreeMap<String, Namespace>,
-    ports: BTreeMap<String, Port>,
-}
-
-/// Where a cable is plugged in.
-#[derive(Clone, Debug)]
-struct Port {
-    /// The device at the switch: of a trunk, at the first one.
-    device: String,
-    /// The node at the other end.
-    node: Option<u8>,
 }
 
 impl Plant {
@@ -50,72 +26,33 @@ impl Plant {
     pub(super) fn build(scenario: &Scenario) -> Result<Plant> {
         let room = Room::new("s")?;
         let prefix = &room.prefix;
-        let clients = scenario.clients.iter().map(|client| &client.get_ref().name);
-        let hostiles = scenario.hostiles.iter().map(|hostile| &hostile.get_ref().name);
-        let machines: Vec<&String> = clients.chain(hostiles).collect();
-        let ids: Vec<u8> = scenario.nodes.iter().map(|node| node.get_ref().id).collect();
+        let machines = Machine::all(scenario);
         let mut names = vec![format!("{prefix}-lan")];
-        names.extend(ids.iter().map(|id| format!("{prefix}-node{id}")));
         names.extend((0..machines.len()).map(|index| format!("{prefix}-machine{index}")));
         let mut namespaces = Namespace::create(&names)?.into_iter();
-        let plant = Plant {
-            lan: namespaces.next().context("the lan was just created")?,
-            nodes: ids.into_iter().zip(namespaces.by_ref()).collect(),
-            machines: machines.into_iter().cloned().zip(namespaces).collect(),
-            ports: BTreeMap::new(),
-            room,
-        };
-        plant.furnish(scenario)
-    }
-
-    fn furnish(mut self, scenario: &Scenario) -> Result<Plant> {
-        self.lan.sysctl(&MUTE)?;
-        let switches = Switches::of(scenario);
-        let mut lines = switches.lines();
-        for node in scenario.nodes.iter().map(|node| node.get_ref()) {
-            let device = format!("node{}", node.id);
-            let inside = self.node(node.id)?;
-            lines += &cable(&device, switches.find(&node.segment)?, MACHINE_DEVICE, inside.name());
-            self.plug(device.clone(), Port { device, node: Some(node.id) });
+        let lan = namespaces.next().context("the lan was just created")?;
+        let inside: Vec<Namespace> = namespaces.collect();
+        let plugs: Vec<Plug<'_>> = machines
+            .iter()
+            .zip(&inside)
+            .map(|(machine, inside)| Plug {
+                link: &machine.link,
+                segment: machine.segment,
+                machine: inside,
+            })
+            .collect();
+        let fabric = Fabric::build(lan, scenario, &plugs)?;
+        let mut plant = Plant { room, fabric, nodes: BTreeMap::new(), machines: BTreeMap::new() };
+        for (machine, inside) in machines.into_iter().zip(inside) {
+            machine.role.set_up(&inside)?;
+            match machine.role {
+                Role::Node(id) => plant.nodes.insert(id, inside).is_none(),
+                Role::Client(_) | Role::Hostile => {
+                    plant.machines.insert(machine.link, inside).is_none()
+                }
+            };
         }
-        let clients = scenario.clients.iter().map(|client| client.get_ref());
-        let clients = clients.map(|client| (&client.name, &client.segment));
-        let hostiles = scenario.hostiles.iter().map(|hostile| hostile.get_ref());
-        let hostiles = hostiles.map(|hostile| (&hostile.name, &hostile.segment));
-        for (index, (name, segment)) in clients.chain(hostiles).enumerate() {
-            // Devices have short names, machines any.
-            let device = format!("machine{index}");
-            let inside = self.machine(name)?;
-            lines += &cable(&device, switches.find(segment)?, MACHINE_DEVICE, inside.name());
-            self.plug(name.clone(), Port { device, node: None });
-        }
-        for (index, trunk) in scenario.trunks.iter().map(|trunk| trunk.get_ref()).enumerate() {
-            let [first, second] = [0, 1].map(|end| format!("trunk{index}.{end}"));
-            writeln!(lines, "link add {first} type veth peer name {second}")?;
-            for (device, segment) in [&first, &second].into_iter().zip(&trunk.between) {
-                let switch = switches.find(&Some(segment.clone()))?;
-                writeln!(lines, "link set {device} master {switch} up")?;
-            }
-            self.plug(trunk.name.clone(), Port { device: first, node: None });
-        }
-        self.lan.ip(&lines)?;
-        for inside in self.nodes.values() {
-            inside.sysctl(&MUTE)?;
-            inside.ip(&uplink("br0", MACHINE_DEVICE, super::nodes::TAP, AGEING))?;
-        }
-        for (index, client) in scenario.clients.iter().enumerate() {
-            set_up_client(self.machine(&client.get_ref().name)?, index)?;
-        }
-        for hostile in &scenario.hostiles {
-            let inside = self.machine(&hostile.get_ref().name)?;
-            inside.sysctl(&MUTE)?;
-            inside.ip(&format!("link set {MACHINE_DEVICE} up\n"))?;
-        }
-        Ok(self)
-    }
-
-    fn plug(&mut self, link: String, port: Port) {
-        self.ports.insert(link, port);
+        Ok(plant)
     }
 
     /// The directory of the run's files.
@@ -133,49 +70,92 @@ impl Plant {
         self.machines.get(name).with_context(|| format!("the scenario has no machine {name:?}"))
     }
 
-    fn port(&self, link: &str) -> Result<&Port> {
-        self.ports.get(link).with_context(|| format!("the scenario has no cable {link:?}"))
+    /// The switches and the cables.
+    pub(super) fn fabric(&self) -> &Fabric {
+        &self.fabric
     }
 
     /// The node whose cable this is.
     pub(super) fn owner(&self, link: &str) -> Option<u8> {
-        self.ports.get(link)?.node
-    }
-
-    /// Cuts a cable where nobody sees it: the switch neither forwards nor floods by its port.
-    pub(super) fn cut(&self, link: &str, way: Way) -> Result<()> {
-        ensure!(way == Way::Both, "a bridge cuts both ways");
-        self.set_state(link, DISABLED)
-    }
-
-    /// Mends a cable that was cut.
-    pub(super) fn heal(&self, link: &str, way: Way) -> Result<()> {
-        ensure!(way == Way::Both, "a bridge heals both ways");
-        self.set_state(link, FORWARDING)
-    }
-
-    fn set_state(&self, link: &str, state: u8) -> Result<()> {
-        let device = &self.port(link)?.device;
-        self.lan.bridge(&format!("link set dev {device} state {state}\n"))
+        self.nodes.keys().copied().find(|&id| node_link(id) == link)
     }
 
     /// Takes a port at the switch down or up, and with it the carrier that the machine sees. A bridge in
     /// a node's machine does not pass that on to the TAP, so it is told as well; and by its state, because
     /// the kernel may keep a change of a carrier to itself for a second.
     pub(super) fn set_link(&self, link: &str, up: bool) -> Result<()> {
-        let port = self.port(link)?;
-        let state = if up { "up" } else { "down" };
-        if let Some(node) = port.node {
+        if let Some(node) = self.owner(link) {
+            let state = if up { "up" } else { "down" };
             self.node(node)?.ip(&format!("link set {} {state}\n", super::nodes::TAP))?;
         }
-        self.lan.ip(&format!("link set {} {state}\n", port.device))
+        self.fabric.set_link(link, up)
     }
 }
 
 impl Drop for Plant {
     fn drop(&mut self) {
         let machines = self.nodes.values().chain(self.machines.values());
-        Namespace::delete(machines.chain([&self.lan]));
+        Namespace::delete(machines.chain([self.fabric.lan()]));
+    }
+}
+
+fn node_link(id: u8) -> String {
+    format!("node{id}")
+}
+
+/// One machine, before it has a namespace.
+struct Machine<'a> {
+    /// The name of its cable.
+    link: String,
+    segment: Option<&'a str>,
+    role: Role,
+}
+
+#[derive(Clone, Copy)]
+enum Role {
+    Node(u8),
+    /// The position among the clients.
+    Client(usize),
+    Hostile,
+}
+
+impl<'a> Machine<'a> {
+    fn all(scenario: &'a Scenario) -> Vec<Machine<'a>> {
+        let nodes = scenario.nodes.iter().map(|node| node.get_ref()).map(|node| Machine {
+            link: node_link(node.id),
+            segment: node.segment.as_deref(),
+            role: Role::Node(node.id),
+        });
+        let clients = scenario.clients.iter().map(|client| client.get_ref());
+        let clients = clients.enumerate().map(|(index, client)| Machine {
+            link: client.name.clone(),
+            segment: client.segment.as_deref(),
+            role: Role::Client(index),
+        });
+        let hostiles = scenario.hostiles.iter().map(|hostile| hostile.get_ref());
+        let hostiles = hostiles.map(|hostile| Machine {
+            link: hostile.name.clone(),
+            segment: hostile.segment.as_deref(),
+            role: Role::Hostile,
+        });
+        nodes.chain(clients).chain(hostiles).collect()
+    }
+}
+
+impl Role {
+    /// Makes a namespace with a cable into this kind of machine.
+    fn set_up(self, inside: &Namespace) -> Result<()> {
+        match self {
+            Role::Node(_) => {
+                inside.sysctl(&MUTE)?;
+                inside.ip(&uplink("br0", MACHINE_DEVICE, super::nodes::TAP, AGEING))
+            }
+            Role::Client(index) => set_up_client(inside, index),
+            Role::Hostile => {
+                inside.sysctl(&MUTE)?;
+                inside.ip(&format!("link set {MACHINE_DEVICE} up\n"))
+            }
+        }
     }
 }
 
@@ -192,36 +172,4 @@ fn set_up_client(inside: &Namespace, index: usize) -> Result<()> {
          addr add {v6}/64 dev {MACHINE_DEVICE} nodad\n\
          link set {MACHINE_DEVICE} up\n"
     ))
-}
-
-/// The switches of a scenario: their names in the file, their ageing, and the names of their bridges.
-struct Switches(Vec<(String, Duration, String)>);
-
-impl Switches {
-    fn of(scenario: &Scenario) -> Switches {
-        let lan = Segment { name: ONLY_SEGMENT.to_owned(), ageing: None };
-        let segments = scenario.segments.iter().map(|segment| segment.get_ref());
-        let segments: Vec<&Segment> =
-            if scenario.segments.is_empty() { vec![&lan] } else { segments.collect() };
-        let switch = |(index, segment): (usize, &Segment)| {
-            let ageing = segment.ageing.map_or(AGEING, |ageing| ageing.0);
-            (segment.name.clone(), ageing, format!("switch{index}"))
-        };
-        Switches(segments.into_iter().enumerate().map(switch).collect())
-    }
-
-    fn lines(&self) -> String {
-        self.0.iter().map(|(_, ageing, device)| bridge(device, *ageing)).collect()
-    }
-
-    /// The bridge of a segment; the first if none is named.
-    fn find(&self, segment: &Option<String>) -> Result<&str> {
-        let mut switches = self.0.iter();
-        let found = match segment {
-            None => switches.next(),
-            Some(wanted) => switches.find(|(name, ..)| name == wanted),
-        };
-        ensure!(found.is_some(), "the scenario has no segment {segment:?}");
-        found.map(|(.., device)| device.as_str()).context("just found")
-    }
 }

@@ -60,7 +60,7 @@ impl Stage<'_> {
     fn carry_out(&mut self, step: &Step) -> Result<()> {
         let node = || step.node.context("it needs a node");
         let link = || step.link.as_deref().context("it needs a link");
-        let nodes = &mut *self.nodes;
+        let (nodes, fabric) = (&mut *self.nodes, self.plant.fabric());
         match step.action {
             Action::Start => nodes.start(node()?),
             Action::KillWorker => nodes.kill_worker(node()?),
@@ -72,8 +72,8 @@ impl Stage<'_> {
                 let from = step.node.or_else(|| active(nodes)).context("no node is active")?;
                 nodes.locum.handover(from, step.to)
             }
-            Action::Cut => self.plant.cut(link()?, step.way.unwrap_or_default()),
-            Action::Heal => self.plant.heal(link()?, step.way.unwrap_or_default()),
+            Action::Cut => fabric.cut(link()?, step.way.unwrap_or_default()),
+            Action::Heal => fabric.heal(link()?, step.way.unwrap_or_default()),
             Action::LinkDown => self.plant.set_link(link()?, false),
             Action::LinkUp => self.plant.set_link(link()?, true),
             Action::Impair | Action::Clear | Action::Attack | Action::Cease | Action::JumpClock => {
