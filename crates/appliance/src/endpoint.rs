@@ -112,6 +112,12 @@ impl Endpoint {
         counters.rx_full + counters.rx_oversize + counters.tx_full
     }
 
+    /// Has the peers introduced again before the next beat: a stranger may have said that one of them is
+    /// elsewhere, or filled the cache.
+    pub(crate) fn doubt_neighbours(&mut self, now: Instant) {
+        self.introduce_at = now;
+    }
+
     /// Fills the neighbour cache with the peers, whose MACs follow from their ids: smoltcp would ask for
     /// one per second, and block the socket on the first that is down.
     fn introduce_peers(&mut self, now: Instant) {

@@ -140,16 +140,19 @@ impl HeartbeatHalf {
         if port != self.beat_port {
             return;
         }
-        if let Some(beat) = datagram::datagram_to(self.port, frame) {
-            if beat.hop_limit != BEAT_HOP_LIMIT {
+        match datagram::datagram_to(self.port, frame) {
+            Some(beat) if beat.hop_limit != BEAT_HOP_LIMIT => {
                 self.counters.hop_limit_refused += 1;
                 return;
             }
-            if beat.source_mac == self.identity.node_mac() {
+            Some(beat) if beat.source_mac == self.identity.node_mac() => {
                 // A twin's beat, flooded to us; it is not addressed to us, so smoltcp would drop it.
                 self.judge(now, beat.payload);
                 return;
             }
+            Some(_) => {}
+            // Whatever else it is, ARP or neighbour discovery perhaps: it must not lead beats astray.
+            None => self.endpoint.doubt_neighbours(now),
         }
         self.endpoint.push(now, frame);
         self.hear(now);

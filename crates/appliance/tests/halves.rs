@@ -12,7 +12,8 @@ use locum_services::ServiceConfig;
 use locum_types::{BootNonce, Grant, GroupId, Instant, Mode, ModeCell, NodeId, Priority, Term};
 use locum_wire::{BEAT_LEN, Intent, Key, open};
 use smoltcp::wire::{
-    EthernetFrame, EthernetProtocol, IpAddress, IpCidr, Ipv4Cidr, Ipv4Packet, UdpPacket,
+    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress,
+    IpCidr, Ipv4Cidr, Ipv4Packet, UdpPacket,
 };
 
 const PORT: u16 = 3780;
@@ -163,6 +164,38 @@ fn garbage_for_the_node_address_does_nothing() {
         turn(&mut half, ms(1), &[frame]);
     }
     assert_eq!(half.status(ms(1)).monitor.mode, Mode::Joining);
+}
+
+/// An ARP reply to node 1 that says that node 2 is at a stranger's MAC.
+fn forged_arp() -> Vec<u8> {
+    let stranger = EthernetAddress([0x02, 0xc1, 0x1e, 0, 0, 1]);
+    let arp = ArpRepr::EthernetIpv4 {
+        operation: ArpOperation::Reply,
+        source_hardware_addr: stranger,
+        source_protocol_addr: address(2),
+        target_hardware_addr: node_mac(group(), node(1)),
+        target_protocol_addr: address(1),
+    };
+    let mut bytes = vec![0; 14 + arp.buffer_len()];
+    let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
+    frame.set_src_addr(stranger);
+    frame.set_dst_addr(node_mac(group(), node(1)));
+    frame.set_ethertype(EthernetProtocol::Arp);
+    arp.emit(&mut ArpPacket::new_unchecked(frame.payload_mut()));
+    bytes
+}
+
+/// Found by the fuzz target `appliance`: two active nodes that a healed partition had left did not
+/// hear each other, because a stranger had moved both in the other's neighbour cache.
+#[test]
+fn a_strangers_arp_does_not_lead_beats_astray() {
+    let mut half = heartbeat(1, Port::Service);
+    turn(&mut half, ms(0), &[]);
+    turn(&mut half, ms(1), &[forged_arp()]);
+    let sent = turn(&mut half, ms(20), &[]);
+    let (_, beat) = sent.iter().find(|(_, frame)| beat_in(frame, 2).is_some()).expect("it is due");
+    let to = EthernetFrame::new_unchecked(&beat[..]).dst_addr();
+    assert_eq!(to, node_mac(group(), node(2)));
 }
 
 #[test]

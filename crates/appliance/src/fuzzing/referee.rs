@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use locum_gate::MacMode;
+use locum_monitor::Status;
 use locum_types::{Instant, Mode, Term};
 
 use super::stage::Stage;
 use super::wire;
 use super::world::Station;
-use crate::Port;
+use crate::{NodeStatus, Port};
 
 /// Within this time, nodes that are left alone have heard each other.
 const SETTLING: Duration = Duration::from_secs(1);
@@ -104,11 +105,8 @@ impl Referee {
         true
     }
 
-    /// Looks at all nodes.
-    pub(super) fn watch(&mut self, now: Instant, stations: &[Station]) {
-        for station in stations {
-            self.watch_one(now, station);
-        }
+    /// Looks at both nodes: whether one of them should know that it has to yield.
+    pub(super) fn watch_overlap(&mut self, now: Instant, stations: &[Station]) {
         let active =
             |station: &&Station| station.runs(now) && station.node.mode_at(now) == Mode::Active;
         if stations.iter().filter(active).count() < 2 {
@@ -120,9 +118,9 @@ impl Referee {
         assert!(!overlapped, "two nodes that hear each other are active, since {since}");
     }
 
-    fn watch_one(&mut self, now: Instant, station: &Station) {
+    /// Looks at one node.
+    pub(super) fn watch(&mut self, now: Instant, station: &Station, monitor: &Status) {
         let id = station.id;
-        let monitor = station.node.status(now).heartbeat.monitor;
         let past = self.pasts.entry(id).or_default();
         assert!(monitor.term >= past.term, "the term of node {id} went back");
         past.term = monitor.term;
@@ -131,36 +129,35 @@ impl Referee {
         }
     }
 
-    /// Holds what a node at rest has counted against what it was given, and against its bounds.
-    pub(super) fn audit(&self, now: Instant, station: &Station) {
-        let status = station.node.status(now);
-        let (steering, heartbeat) = (status.steering, &status.heartbeat.counters);
-        let (gate, queue) = (&status.service.gate, &status.service.queue);
-        let stack = &status.service.stack;
-        let (ingress, egress) = (&gate.ingress, &gate.egress);
-        let unread = queue.rx_full + queue.rx_oversize + queue.rx_cleared;
-        let id = station.id;
-        for (what, left, right) in [
-            ("frames given", station.delivered, steering.frames()),
-            ("frames to the gate", steering.service + steering.both, ingress.frames + unread),
-            (
-                "frames to the heartbeat half",
-                steering.heartbeat + steering.both,
-                heartbeat.frames + steering.inbox_full,
-            ),
-            ("ingress", ingress.frames, ingress.passed + ingress.answered + ingress.dropped()),
-            ("egress", egress.frames, egress.passed + egress.rewritten + egress.dropped()),
-            ("frames of the gate's own that it refused", gate.sent.refused, 0),
-            ("notices lost", heartbeat.notices_dropped, 0),
-        ] {
-            assert_eq!(left, right, "node {id}: {what} do not add up");
-        }
-        assert!(stack.flows <= stack.flows_max, "node {id} has {} flows", stack.flows);
-        assert!(stack.half_open <= stack.flows, "node {id}: more half-open flows than flows");
-    }
-
     fn is_calm(&self, now: Instant) -> bool {
         let honest = !self.forged && !self.handicapped && self.connected;
         honest && now - self.disturbed_until > SETTLING
     }
+}
+
+/// Holds what a node at rest has counted against what it was given, and against its bounds.
+pub(super) fn audit(station: &Station, status: &NodeStatus) {
+    let (steering, heartbeat) = (status.steering, &status.heartbeat.counters);
+    let (gate, queue) = (&status.service.gate, &status.service.queue);
+    let stack = &status.service.stack;
+    let (ingress, egress) = (&gate.ingress, &gate.egress);
+    let unread = queue.rx_full + queue.rx_oversize + queue.rx_cleared;
+    let id = station.id;
+    for (what, left, right) in [
+        ("frames given", station.delivered, steering.frames()),
+        ("frames to the gate", steering.service + steering.both, ingress.frames + unread),
+        (
+            "frames to the heartbeat half",
+            steering.heartbeat + steering.both,
+            heartbeat.frames + steering.inbox_full,
+        ),
+        ("ingress", ingress.frames, ingress.passed + ingress.answered + ingress.dropped()),
+        ("egress", egress.frames, egress.passed + egress.rewritten + egress.dropped()),
+        ("frames of the gate's own that it refused", gate.sent.refused, 0),
+        ("notices lost", heartbeat.notices_dropped, 0),
+    ] {
+        assert_eq!(left, right, "node {id}: {what} do not add up");
+    }
+    assert!(stack.flows <= stack.flows_max, "node {id} has {} flows", stack.flows);
+    assert!(stack.half_open <= stack.flows, "node {id}: more half-open flows than flows");
 }

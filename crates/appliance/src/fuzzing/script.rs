@@ -11,11 +11,14 @@ use super::tape::Tape;
 use super::world::World;
 use crate::Port;
 
-/// Carries out the next instruction; false at the end of the input.
+/// Carries out the next instruction; false at the end of the input, or when the run was long enough.
 ///
 /// Bits 0 to 3 say what, bit 4 to which node. Frames reach both nodes if bit 5 is set; they are heard
 /// at the node's next turn.
 pub(super) fn step(world: &mut World, tape: &mut Tape<'_>) -> bool {
+    if world.is_over() {
+        return false;
+    }
     let Some(code) = tape.next() else { return false };
     let node = world.index(code >> 4 & 1);
     let stage = *world.stage();
@@ -90,11 +93,11 @@ fn harmed(mut frame: Vec<u8>, harm: u8) -> Vec<u8> {
     frame
 }
 
-/// Up to 64 ms in steps of half a millisecond, then up to 2.6 s in steps of 20 ms.
+/// Up to 127 ms in steps of 1 ms, then up to 2.68 s in steps of 20 ms.
 fn duration(code: u8) -> Duration {
     match code {
-        0..128 => Duration::from_micros(500) * code.into(),
-        128.. => Duration::from_millis(20) * u32::from(code - 125),
+        0..128 => Duration::from_millis(code.into()),
+        128.. => Duration::from_millis(20) * u32::from(code - 121),
     }
 }
 
@@ -126,8 +129,8 @@ fn command(world: &mut World, node: usize, tape: &mut Tape<'_>) {
 fn reconfigure(world: &mut World, node: usize, tape: &mut Tape<'_>) {
     let (times, priority) = (tape.byte(), tape.byte());
     let mut config = world.stage().config(world.id(node)).monitor();
-    config.interval = stage::INTERVAL / 5 * (1 + u32::from(times & 7));
-    config.dead_after = config.interval * (2 + u32::from(times >> 3 & 3));
+    config.interval = stage::INTERVAL / 4 * (1 + u32::from(times & 3));
+    config.dead_after = config.interval * (2 + u32::from(times >> 2 & 7));
     config.preempt = (times & 0x20 != 0).then_some(config.dead_after * 2);
     config.priority = Priority::new(priority.clamp(1, 254)).expect("in range");
     match times >> 6 {

@@ -9,20 +9,20 @@ use locum_monitor::{Event, Input};
 use locum_types::{Cause, Health, Instant, Mode, Term};
 
 use super::frames::{self, CLIENT_PORTS, Known};
-use super::referee::Referee;
+use super::referee::{Referee, audit};
 use super::stage::{self, Stage};
 use super::wire;
 use super::{Account, Services};
 use crate::{Node, Notice, Port, ServicePort};
 
 /// Turns of all nodes together in one run: an input is to be short, and its run too.
-const TURNS_MAX: u64 = 4_000;
+const TURNS_MAX: u64 = 600;
 /// Turns of one node at one instant before it counts as spinning. A full queue takes a dozen.
 const SPIN_MAX: u32 = 300;
 /// Frames kept, for those that come late or twice.
 const SENT_MAX: usize = 64;
 /// After this time of peace all is well.
-const MENDING: Duration = Duration::from_secs(8);
+const MENDING: Duration = Duration::from_secs(6);
 
 /// Where one of the client's conversations is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,6 +63,7 @@ pub(super) struct World {
     pub(super) talks: [[Talk; CLIENT_PORTS as usize]; 2],
     referee: Referee,
     account: Account,
+    turns_max: u64,
 }
 
 impl World {
@@ -81,6 +82,7 @@ impl World {
             talks: Default::default(),
             referee: Referee::new(now),
             account: Account::default(),
+            turns_max: TURNS_MAX,
         }
     }
 
@@ -113,18 +115,25 @@ impl World {
     /// Lets all nodes run as their deadlines and frames demand.
     pub(super) fn run_for(&mut self, duration: Duration) {
         let end = self.now + duration;
-        while self.account.turns < TURNS_MAX {
+        while !self.is_over() {
             let dues = self.stations.iter().filter_map(|station| station.due(self.now));
-            let Some(next) = dues.min().filter(|&next| next <= end) else { break };
+            let Some(next) = dues.min().filter(|&next| next <= end) else {
+                self.now = end;
+                return;
+            };
             self.now = next;
             for index in 0..self.stations.len() {
                 if self.stations[index].due(self.now) == Some(self.now) {
                     self.turn(index);
                 }
             }
-            self.referee.watch(self.now, &self.stations);
+            self.referee.watch_overlap(self.now, &self.stations);
         }
-        self.now = end;
+    }
+
+    /// Whether the nodes have had all the turns there are in one run.
+    pub(super) fn is_over(&self) -> bool {
+        self.account.turns >= self.turns_max
     }
 
     /// Stops a node: it runs no more before `duration` has passed.
@@ -236,14 +245,19 @@ impl World {
 
     /// Looks at everything that should always be so.
     pub(super) fn check(&mut self) {
-        self.referee.watch(self.now, &self.stations);
-        for station in self.stations.iter().filter(|station| station.is_at_rest(self.now)) {
-            self.referee.audit(self.now, station);
+        self.referee.watch_overlap(self.now, &self.stations);
+        for station in &self.stations {
+            let status = station.node.status(self.now);
+            self.referee.watch(self.now, station, &status.heartbeat.monitor);
+            if station.is_at_rest(self.now) {
+                audit(station, &status);
+            }
         }
     }
 
     /// The end: lets everything come to rest and, on some stages, demands that all is well.
     pub(super) fn finish(mut self) -> Account {
+        self.turns_max = u64::MAX;
         self.run_for(Duration::ZERO);
         self.check();
         if self.stage.ends_well {
@@ -324,7 +338,6 @@ impl World {
 
     /// Heals everything, and sees that one node is active then, and answers alone.
     fn mend(&mut self) {
-        self.account.turns = 0;
         self.connect([true; 2]);
         for index in 0..self.stations.len() {
             if self.stations[index].finished || self.referee.is_forged() {
