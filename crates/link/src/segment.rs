@@ -3,9 +3,11 @@
 //! For simulators, demos and tests. Time is a parameter, so it runs on virtual and on real time
 //! alike, and the same calls always give the same deliveries. Ports are `phy::Device`s
 //! ([`Port`]), or are driven by [`Segment::send`] and [`Segment::recv`]. What goes wrong on the way
-//! is in [`rule`]. Several switches, VLANs and bandwidth do not belong here.
+//! is in [`impair`], by chance, and in [`rule`], on purpose. Several switches and VLANs do not belong
+//! here.
 
 mod fdb;
+pub mod impair;
 mod port;
 pub mod rule;
 
@@ -17,6 +19,7 @@ use locum_types::Instant;
 use smoltcp::wire::{EthernetAddress, EthernetFrame};
 
 use self::fdb::{Fdb, Learned};
+use self::impair::{Cable, Carried, Impairment};
 pub use self::port::Port;
 use self::rule::{Direction, Fate, Hop, Loss, Observation, Observers, Rule, RuleId, Rules};
 
@@ -96,10 +99,20 @@ pub struct PortCounters {
     pub lost_in_flight_full: u64,
     /// Frames towards this port that a rule dropped.
     pub lost_rule: u64,
+    /// Frames that the cable lost.
+    pub lost_random: u64,
+    /// Frames that found the queue before the cable full.
+    pub lost_congestion: u64,
     /// Frames transmitted that are longer than the MTU allows.
     pub lost_oversize: u64,
     /// Frames transmitted without a whole header, or from a group address.
     pub lost_malformed: u64,
+    /// Frames that the cable made two of.
+    pub duplicated: u64,
+    /// Frames that the cable held back.
+    pub held_back: u64,
+    /// Frames of which the cable flipped a bit.
+    pub corrupted: u64,
 }
 
 impl PortCounters {
@@ -112,6 +125,8 @@ impl PortCounters {
             (Fate::Lost(Loss::QueueFull), _) => &mut self.lost_queue_full,
             (Fate::Lost(Loss::InFlightFull), _) => &mut self.lost_in_flight_full,
             (Fate::Lost(Loss::Rule), _) => &mut self.lost_rule,
+            (Fate::Lost(Loss::Random), _) => &mut self.lost_random,
+            (Fate::Lost(Loss::Congestion), _) => &mut self.lost_congestion,
             (Fate::Lost(Loss::Oversize), _) => &mut self.lost_oversize,
             (Fate::Lost(Loss::Malformed), _) => &mut self.lost_malformed,
         };
@@ -124,7 +139,9 @@ struct PortState {
     up: bool,
     cut_transmit: bool,
     cut_receive: bool,
-    latency: Duration,
+    /// The two directions of the cable.
+    transmit: Cable,
+    receive: Cable,
     queue: VecDeque<Vec<u8>>,
     counters: PortCounters,
 }
@@ -149,8 +166,17 @@ impl PortState {
 struct InFlight {
     due: Instant,
     sequence: u64,
-    to: PortId,
+    leg: Leg,
     frame: Vec<u8>,
+}
+
+/// Where a frame on its way is going.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Leg {
+    /// From a port into the switch.
+    In(PortId),
+    /// From the switch to a port.
+    Out(PortId),
 }
 
 /// Where the switch sends a frame.
@@ -202,7 +228,8 @@ impl Segment {
             up: true,
             cut_transmit: false,
             cut_receive: false,
-            latency: Duration::ZERO,
+            transmit: Cable::perfect(),
+            receive: Cable::perfect(),
             queue: VecDeque::new(),
             counters: PortCounters::default(),
         });
@@ -235,7 +262,31 @@ impl Segment {
     /// Sets how long a frame takes on the cable of a port, each way. Frames on their way keep
     /// their time.
     pub fn set_latency(&mut self, port: PortId, latency: Duration) {
-        self.port_mut(port).latency = latency;
+        let port = self.port_mut(port);
+        port.transmit.set_latency(latency);
+        port.receive.set_latency(latency);
+    }
+
+    /// Says what one direction of a port's cable does to frames; `seed` decides what chance does.
+    /// Frames on their way keep their time.
+    pub fn set_impairment(
+        &mut self,
+        port: PortId,
+        direction: Direction,
+        impairment: Impairment,
+        seed: u64,
+    ) {
+        let port = self.port_mut(port);
+        match direction {
+            Direction::Transmit => port.transmit.set(impairment, seed),
+            Direction::Receive => port.receive.set(impairment, seed),
+        }
+    }
+
+    /// Sets how long the switch remembers a silent station.
+    pub fn set_ageing(&mut self, ageing: Duration) {
+        self.config.ageing = ageing;
+        self.fdb.set_ageing(ageing);
     }
 
     /// Adds a rule about what may happen on the way: see [`rule`].
@@ -257,19 +308,16 @@ impl Segment {
     pub fn send(&mut self, now: Instant, from: PortId, frame: &[u8]) {
         // What arrives before this frame leaves is ahead of it in every queue.
         self.poll(now);
-        let fate = self.transmit_fate(from, frame);
-        self.note(self.now, from, Direction::Transmit, frame, fate);
+        let (now, fate) = (self.now, self.transmit_fate(from, frame));
         if fate != Fate::Passed {
-            return;
+            return self.note(now, from, Direction::Transmit, frame, fate);
         }
-        match self.route(from, frame) {
-            Route::One(to) => self.hop(from, to, frame),
-            Route::Flood => {
-                for to in (0..self.ports.len() as u16).map(PortId).filter(|to| *to != from) {
-                    self.hop(from, to, frame);
-                }
+        match self.port_mut(from).transmit.carry(now, frame.len()) {
+            Err(loss) => self.note(now, from, Direction::Transmit, frame, Fate::Lost(loss)),
+            Ok(carried) => {
+                self.note(now, from, Direction::Transmit, frame, Fate::Passed);
+                self.convey(Leg::In(from), frame, carried);
             }
-            Route::Nowhere => {}
         }
     }
 
@@ -277,8 +325,8 @@ impl Segment {
     pub fn poll(&mut self, now: Instant) {
         self.now = self.now.max(now);
         while self.in_flight.peek().is_some_and(|Reverse(first)| first.due <= self.now) {
-            if let Some(Reverse(InFlight { due, to, frame, .. })) = self.in_flight.pop() {
-                self.deliver(due, to, frame);
+            if let Some(Reverse(InFlight { due, leg, frame, .. })) = self.in_flight.pop() {
+                self.arrive(due, leg, frame);
             }
         }
     }
@@ -346,16 +394,21 @@ impl Segment {
     }
 
     /// Learns where the sender is, and says where the frame goes.
-    fn route(&mut self, from: PortId, frame: &[u8]) -> Route {
+    fn route(&mut self, at: Instant, from: PortId, frame: &[u8]) -> Route {
         let header = EthernetFrame::new_unchecked(frame);
-        match self.fdb.learn(header.src_addr(), from, self.now) {
+        // Damaged on the way, it may come from a group now: nothing is to be learned from it.
+        if header.src_addr().is_multicast() {
+            self.port_mut(from).counters.lost_malformed += 1;
+            return Route::Nowhere;
+        }
+        match self.fdb.learn(header.src_addr(), from, at) {
             Learned::Known => {}
             Learned::New => self.counters.learned += 1,
             Learned::Moved => self.counters.moved += 1,
             Learned::TableFull => self.counters.table_full += 1,
         }
         let to = header.dst_addr();
-        let found = if to.is_unicast() { self.fdb.find(to, self.now) } else { None };
+        let found = if to.is_unicast() { self.fdb.find(to, at) } else { None };
         let (route, counter) = match found {
             Some(port) if port == from => (Route::Nowhere, &mut self.counters.filtered),
             Some(port) => (Route::One(port), &mut self.counters.forwarded),
@@ -369,25 +422,77 @@ impl Segment {
         route
     }
 
-    /// Sends one copy on its way from port to port.
-    fn hop(&mut self, from: PortId, to: PortId, frame: &[u8]) {
-        let hop = Hop { at: self.now, from, to, frame };
-        let Some(extra) = self.rules.judge(&hop) else {
-            return self.note(self.now, to, Direction::Receive, frame, Fate::Lost(Loss::Rule));
-        };
-        let delay = self.port(from).latency + self.port(to).latency + extra;
-        if !delay.is_zero() && self.in_flight.len() >= self.config.in_flight_max {
+    /// Puts a frame on a cable: one copy, or two.
+    fn convey(&mut self, leg: Leg, frame: &[u8], carried: Carried) {
+        let (Leg::In(port) | Leg::Out(port)) = leg;
+        let counters = &mut self.port_mut(port).counters;
+        counters.duplicated += u64::from(carried.twice);
+        counters.held_back += u64::from(carried.held_back);
+        counters.corrupted += u64::from(carried.flipped.is_some());
+        for _ in 0..1 + usize::from(carried.twice) {
+            let mut copy = self.buffer();
+            copy.extend_from_slice(frame);
+            if let Some(bit) = carried.flipped
+                && let Some(byte) = copy.get_mut(bit / 8)
+            {
+                *byte ^= 1 << (bit % 8);
+            }
+            if carried.due <= self.now {
+                self.arrive(self.now, leg, copy);
+            } else {
+                self.fly(carried.due, leg, copy);
+            }
+        }
+    }
+
+    fn fly(&mut self, due: Instant, leg: Leg, frame: Vec<u8>) {
+        if self.in_flight.len() >= self.config.in_flight_max {
+            let (direction, port) = match leg {
+                Leg::In(port) => (Direction::Transmit, port),
+                Leg::Out(port) => (Direction::Receive, port),
+            };
             let fate = Fate::Lost(Loss::InFlightFull);
-            return self.note(self.now, to, Direction::Receive, frame, fate);
+            self.note(self.now, port, direction, &frame, fate);
+            return self.recycle(frame);
         }
-        let mut copy = self.buffer();
-        copy.extend_from_slice(frame);
-        if delay.is_zero() {
-            return self.deliver(self.now, to, copy);
-        }
-        let (due, sequence) = (self.now + delay, self.departures);
+        let sequence = self.departures;
         self.departures += 1;
-        self.in_flight.push(Reverse(InFlight { due, sequence, to, frame: copy }));
+        self.in_flight.push(Reverse(InFlight { due, sequence, leg, frame }));
+    }
+
+    /// A frame has reached the end of a cable.
+    fn arrive(&mut self, at: Instant, leg: Leg, frame: Vec<u8>) {
+        match leg {
+            Leg::In(from) => {
+                self.forward(at, from, &frame);
+                self.recycle(frame);
+            }
+            Leg::Out(to) => self.deliver(at, to, frame),
+        }
+    }
+
+    /// The switch does its work.
+    fn forward(&mut self, at: Instant, from: PortId, frame: &[u8]) {
+        match self.route(at, from, frame) {
+            Route::One(to) => self.hop(at, from, to, frame),
+            Route::Flood => {
+                for to in (0..self.ports.len() as u16).map(PortId).filter(|to| *to != from) {
+                    self.hop(at, from, to, frame);
+                }
+            }
+            Route::Nowhere => {}
+        }
+    }
+
+    /// Sends one copy from the switch to a port.
+    fn hop(&mut self, at: Instant, from: PortId, to: PortId, frame: &[u8]) {
+        let Some(extra) = self.rules.judge(&Hop { at, from, to, frame }) else {
+            return self.note(at, to, Direction::Receive, frame, Fate::Lost(Loss::Rule));
+        };
+        match self.port_mut(to).receive.carry(at + extra, frame.len()) {
+            Err(loss) => self.note(at, to, Direction::Receive, frame, Fate::Lost(loss)),
+            Ok(carried) => self.convey(Leg::Out(to), frame, carried),
+        }
     }
 
     fn deliver(&mut self, at: Instant, to: PortId, frame: Vec<u8>) {

@@ -69,6 +69,11 @@ impl Fdb {
         (!is_aged(entry, self.ageing, now)).then_some(entry.port)
     }
 
+    /// Sets for how long a silent station is remembered.
+    pub(super) fn set_ageing(&mut self, ageing: Duration) {
+        self.ageing = ageing;
+    }
+
     /// Forgets every station behind `port`.
     pub(super) fn forget_port(&mut self, port: PortId) {
         self.entries.retain(|_, entry| entry.port != port);

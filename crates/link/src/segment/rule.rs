@@ -126,6 +126,10 @@ pub enum Loss {
     InFlightFull,
     /// A rule dropped it.
     Rule,
+    /// The cable lost it.
+    Random,
+    /// The cable's rate is too low, and the queue before it was full.
+    Congestion,
     /// It was longer than the MTU allows.
     Oversize,
     /// It had no whole header, or came from a group address.

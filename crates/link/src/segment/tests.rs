@@ -173,12 +173,40 @@ fn a_full_queue_drops_the_newest_and_counts() {
 #[test]
 fn too_many_frames_on_their_way_are_dropped_and_counted() {
     let (mut segment, [a, b, c]) = three(Config { in_flight_max: 3, ..Config::default() });
-    segment.set_latency(a, MS);
+    segment.set_latency(b, MS);
+    segment.set_latency(c, MS);
     segment.send(at(0), a, &frame(BROADCAST, 1, 0));
     segment.send(at(0), a, &frame(BROADCAST, 1, 1));
     segment.poll(at(1));
     assert_eq!(heard(&mut segment, [a, b, c]), [vec![], vec![0, 1], vec![0]]);
     assert_eq!(segment.port_counters(c).lost_in_flight_full, 1);
+}
+
+#[test]
+fn a_switch_learns_from_a_frame_when_it_arrives_not_when_it_leaves() {
+    let (mut segment, [a, b, c]) = three(Config::default());
+    segment.set_latency(a, 5 * MS);
+    segment.send(at(0), a, &frame(BROADCAST, 1, 0));
+    segment.send(at(1), b, &frame(BROADCAST, 1, 1));
+    assert_eq!(segment.station(station(1)), Some(b));
+    segment.poll(at(5));
+    assert_eq!(segment.station(station(1)), Some(a), "the late frame moves the station back");
+    segment.send(at(6), c, &frame(1, 3, 2));
+    segment.poll(at(11));
+    assert_eq!(heard(&mut segment, [a, b, c]), [vec![1, 2], vec![0], vec![0, 1]]);
+}
+
+#[test]
+fn an_impaired_cable_counts_what_it_does_and_leaves_the_others_alone() {
+    let (mut segment, [a, b, c]) = three(Config::default());
+    let all = Impairment { loss: 1.0, ..Impairment::default() };
+    segment.set_impairment(b, Direction::Receive, all, 1);
+    let twice = Impairment { duplicate: 1.0, ..Impairment::default() };
+    segment.set_impairment(a, Direction::Transmit, twice, 1);
+    segment.send(at(0), a, &frame(BROADCAST, 1, 0));
+    assert_eq!(heard(&mut segment, [a, b, c]), [vec![], vec![], vec![0, 0]]);
+    assert_eq!(segment.port_counters(b).lost_random, 2);
+    assert_eq!((segment.port_counters(a).tx, segment.port_counters(a).duplicated), (1, 1));
 }
 
 #[test]
