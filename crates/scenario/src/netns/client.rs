@@ -61,7 +61,7 @@ pub(super) struct Record {
     /// When its connection was lost.
     pub(super) connections_lost: Vec<u64>,
     /// Whether any request was.
-    answered: bool,
+    pub(super) answered: bool,
 }
 
 impl Record {

@@ -155,3 +155,6 @@ fn overlaps(tracks: &[NodeTrack], end: Duration) -> Vec<(Duration, Duration)> {
     overlaps.retain(|&(_, long)| long >= LOG_SKEW);
     overlaps
 }
+
+#[cfg(test)]
+mod tests;
