@@ -99,13 +99,11 @@ impl Cable {
         }
     }
 
-    /// From now on it is like this. Frames on their way keep their time, and their order.
+    /// From now on it is another one. Frames on their way keep their time; new ones do not wait for
+    /// them.
     pub(super) fn set(&mut self, with: Impairment, seed: u64) {
-        self.is_clear = with.is_clear();
-        self.rng = Rng::with_seed(seed);
-        self.in_burst = false;
-        self.free_at = Instant::ZERO;
-        self.with = with;
+        let (is_clear, rng) = (with.is_clear(), Rng::with_seed(seed));
+        *self = Cable { with, is_clear, rng, ..Cable::perfect() };
     }
 
     /// From now on it has this latency; all else stays.
@@ -117,9 +115,7 @@ impl Cable {
     /// What becomes of a frame of `len` bytes that enters at `now`.
     pub(super) fn carry(&mut self, now: Instant, len: usize) -> Result<Carried, Loss> {
         if self.is_clear {
-            // A cable that was bad a moment ago still keeps the order.
-            let due = now.max(self.last_due);
-            return Ok(Carried { due, twice: false, held_back: false, flipped: None });
+            return Ok(Carried { due: now, twice: false, held_back: false, flipped: None });
         }
         if self.is_lost() {
             return Err(Loss::Random);
