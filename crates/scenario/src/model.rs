@@ -3,16 +3,26 @@
 //! Times count from the moment at which the group has settled: every node that starts with the
 //! scenario has joined, one of them is active, and every client was answered once.
 
+mod cable;
+
 use std::ops::Range;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize as _};
 use toml::Spanned;
 
+pub use cable::{BurstLoss, Impair};
+
+/// The priority of a node whose scenario gives none.
+pub const PRIORITY: u8 = 100;
+
 /// One scenario.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
+    /// Where it came from.
+    #[serde(skip)]
+    pub source: Source,
     /// What happens, and what must come of it, in a sentence or two.
     pub about: String,
     /// When it ends.
@@ -49,6 +59,23 @@ pub struct Scenario {
     pub expectations: Vec<Spanned<Expectation>>,
 }
 
+/// The file of a scenario, to point into.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// The scenario's name: that of its file, without `.toml`.
+    pub name: String,
+    /// What the file says.
+    pub text: String,
+}
+
+impl Source {
+    /// The number of the line at which `place` begins, from 1.
+    pub fn line(&self, place: &Place) -> usize {
+        let before = self.text.bytes().take(place.start);
+        before.filter(|&byte| byte == b'\n').count() + 1
+    }
+}
+
 /// Where a scenario runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -60,8 +87,22 @@ pub enum World {
 }
 
 impl World {
+    /// Its name in files and on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            World::Sim => "sim",
+            World::Netns => "netns",
+        }
+    }
+
     fn all() -> Vec<World> {
         vec![World::Sim, World::Netns]
+    }
+}
+
+impl std::fmt::Display for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -77,6 +118,18 @@ pub struct Group {
     pub dead_after: Option<Span>,
     /// Pre-emption, after this delay; without it a node that comes back waits.
     pub preempt_delay: Option<Span>,
+}
+
+impl Group {
+    /// How often nodes beat.
+    pub fn interval(&self) -> Duration {
+        self.interval.map_or(Duration::from_millis(10), |interval| interval.0)
+    }
+
+    /// After how long a silence a node is dead.
+    pub fn dead_after(&self) -> Duration {
+        self.dead_after.map_or(self.interval() * 3, |dead_after| dead_after.0)
+    }
 }
 
 /// Whose MAC address the service has.
@@ -147,6 +200,13 @@ pub struct Program {
     pub every: Option<Span>,
 }
 
+impl Program {
+    /// How often it sends.
+    pub fn every(&self) -> Duration {
+        self.every.map_or(Duration::from_millis(10), |every| every.0)
+    }
+}
+
 /// What a program sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -161,6 +221,12 @@ pub enum ProgramKind {
     Ping,
     /// ICMPv6 echo requests.
     Ping6,
+}
+
+impl std::fmt::Display for ProgramKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// A machine that means harm. Its cable has its name.
@@ -191,11 +257,13 @@ pub struct Step {
     /// Hand-over: to which node.
     pub to: Option<u8>,
     /// Impair: what happens to frames.
-    pub with: Option<toml::Table>,
+    pub with: Option<Impair>,
     /// Attack: which hostile machine.
     pub hostile: Option<String>,
     /// Attack: with what; the names are those of `locum_sim::Weapon`.
     pub weapons: Option<Vec<String>>,
+    /// Attack: how often; every 2 ms unless it says otherwise.
+    pub every: Option<Span>,
     /// Jump-clock: by how much, forward.
     pub by: Option<Span>,
 }
@@ -203,7 +271,7 @@ pub struct Step {
 impl std::fmt::Display for Step {
     /// For people: `kill node 1`, `cut node2 (tx)`, `jump-clock node 1 by 2s`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.action.serialize(&mut *f)?;
+        write!(f, "{}", self.action)?;
         if let Some(node) = self.node {
             write!(f, " node {node}")?;
         }
@@ -222,15 +290,13 @@ impl std::fmt::Display for Step {
             write!(f, " by {hostile}")?;
         }
         if let Some(with) = &self.with {
-            let pairs: Vec<String> =
-                with.iter().map(|(key, value)| format!("{key} = {value}")).collect();
-            write!(f, " with {}", pairs.join(", "))?;
+            write!(f, " with {with}")?;
         }
         if let Some(weapons) = &self.weapons {
             write!(f, " with {}", weapons.join(", "))?;
         }
         match self.by {
-            Some(Span(by)) => write!(f, " by {}", humantime::format_duration(by)),
+            Some(by) => write!(f, " by {by}"),
             None => Ok(()),
         }
     }
@@ -274,6 +340,12 @@ pub enum Action {
     JumpClock,
 }
 
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// A direction of a cable, as its owner sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -306,9 +378,9 @@ pub struct Expectation {
     pub fenced: Option<Vec<u8>>,
     /// Among others, these are not running.
     pub dead: Option<Vec<u8>>,
-    /// The client it is about: every program of it, unless `program` says otherwise.
+    /// The client it is about; every client unless it says otherwise.
     pub client: Option<String>,
-    /// The program it is about.
+    /// The program of that client it is about; each of them unless it says otherwise.
     pub program: Option<ProgramKind>,
     /// The longest silence it may see, less the time between its requests.
     pub outage_max: Option<Span>,
@@ -328,7 +400,9 @@ pub struct Expectation {
     pub max: Option<u64>,
     /// How many changes to active there may be in the period.
     pub takeovers_max: Option<u64>,
-    /// How long, at most, more than one node may be active.
+    /// And how many there must be.
+    pub takeovers_min: Option<u64>,
+    /// How long, in all, more than one node may be active in the period.
     pub overlap_max: Option<Span>,
 }
 
@@ -342,6 +416,12 @@ impl<'de> Deserialize<'de> for Span {
         humantime::parse_duration(&text).map(Span).map_err(|error| {
             serde::de::Error::custom(format!("{error}; write it like \"30ms\" or \"1s 500ms\""))
         })
+    }
+}
+
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::model::{ProgramKind, World};
 
 /// One run of one scenario.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outcome {
     /// The scenario's name: that of its file, without `.toml`.
     pub scenario: String,
@@ -37,7 +37,7 @@ pub struct Outcome {
 }
 
 /// One node through the run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct NodeTrack {
     /// Its id.
     pub id: u8,
@@ -49,7 +49,8 @@ pub struct NodeTrack {
     pub beats: Vec<Duration>,
     /// What it said by ARP and NDP for the service address.
     pub words: Vec<(Duration, Word)>,
-    /// Its status at the end (`locum.status.v1`), `null` if it does not run.
+    /// Its status at the end (`locum.status.v1`), `null` if it does not run. In the simulator, those
+    /// parts that need no process; and counters are nested, not joined by dots.
     pub status: serde_json::Value,
 }
 
@@ -94,7 +95,7 @@ pub enum Word {
 }
 
 /// One program of one client through the run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClientTrack {
     /// The client's name.
     pub client: String,
@@ -109,7 +110,7 @@ pub struct ClientTrack {
 }
 
 /// Something that was done.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Fault {
     /// When.
     pub at: Duration,
@@ -128,6 +129,20 @@ pub struct Verdict {
     pub held: bool,
     /// What was seen.
     pub seen: String,
+}
+
+impl NodeTrack {
+    /// What its process was doing at a moment.
+    pub fn condition_at(&self, at: Duration) -> Condition {
+        let until = self.conditions.partition_point(|&(since, _)| since <= at);
+        let last = until.checked_sub(1).and_then(|index| self.conditions.get(index));
+        last.map_or(Condition::Dead, |&(_, condition)| condition)
+    }
+
+    /// Whether it ran and was active at a moment.
+    pub fn is_active_at(&self, at: Duration) -> bool {
+        self.condition_at(at) == Condition::Running(Mode::Active)
+    }
 }
 
 impl ClientTrack {
@@ -164,4 +179,24 @@ impl Outcome {
         changes.sort_by_key(|&(at, ..)| at);
         changes.into_iter().map(|(_, id, to)| (id, to)).collect()
     }
+}
+
+/// The times at which more than one of these nodes was active, up to `end`: when each began, and how long
+/// it was.
+pub fn overlaps(nodes: &[NodeTrack], end: Duration) -> Vec<(Duration, Duration)> {
+    let mut moments: Vec<Duration> =
+        nodes.iter().flat_map(|node| node.conditions.iter().map(|&(at, _)| at)).collect();
+    moments.sort_unstable();
+    moments.dedup();
+    let mut overlaps: Vec<(Duration, Duration)> = Vec::new();
+    let ends = moments.iter().copied().skip(1).chain([end]);
+    for (from, to) in moments.iter().copied().zip(ends) {
+        let active = nodes.iter().filter(|node| node.is_active_at(from)).count();
+        match overlaps.last_mut() {
+            Some((start, long)) if active > 1 && *start + *long == from => *long = to - *start,
+            Some(_) | None if active > 1 => overlaps.push((from, to - from)),
+            Some(_) | None => {}
+        }
+    }
+    overlaps
 }

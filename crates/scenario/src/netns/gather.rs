@@ -13,12 +13,8 @@ use super::life::conditions;
 use super::log::LoggedChange;
 use super::nodes::{Node, Nodes};
 use super::wire;
-use crate::model::{Group, Scenario, World};
+use crate::model::{Scenario, World};
 use crate::outcome::{ClientTrack, Condition, Fault, ModeChange, NodeTrack, Outcome};
-
-/// The interval of beats, and after how many a silent node is dead, unless the file says otherwise.
-const INTERVAL: Duration = Duration::from_millis(10);
-const DEAD_AFTER: u32 = 3;
 
 /// Nodes write their log a little after the fact, each at its own pace: two that change places by a
 /// word of one of them seem to be active together for less than this.
@@ -57,12 +53,6 @@ pub(super) fn outcome(
     })
 }
 
-/// After how long a node that was stopped must not go on where it was.
-fn lease(group: &Group) -> Duration {
-    let interval = group.interval.map_or(INTERVAL, |interval| interval.0);
-    group.dead_after.map_or(interval * DEAD_AFTER, |dead_after| dead_after.0)
-}
-
 /// All that was seen of a node, from its first start on.
 struct Seen {
     frames: Vec<Frame>,
@@ -80,8 +70,13 @@ impl Seen {
     fn leaks(&self, node: u8, scenario: &Scenario, time: Time) -> Vec<String> {
         let activations = self.changes.iter().filter(|change| change.to == Mode::Active);
         let activations: Vec<u64> = activations.map(|change| change.at).collect();
-        let lease = lease(&scenario.group);
-        let leaks = wire::leaks(node, &self.frames, &self.conditions, &activations, lease);
+        let leaks = wire::leaks(
+            node,
+            &self.frames,
+            &self.conditions,
+            &activations,
+            scenario.group.dead_after(),
+        );
         let told = |at: u64| time.within(at).map(humantime::format_duration);
         leaks.iter().filter_map(|leak| Some(format!("{}: {leak}", told(leak.at)?))).collect()
     }
@@ -124,34 +119,7 @@ fn client_track(record: Record, time: Time) -> ClientTrack {
 
 /// The times at which more than one node was active.
 fn overlaps(tracks: &[NodeTrack], end: Duration) -> Vec<(Duration, Duration)> {
-    let mut moments: Vec<(Duration, u8, bool)> = tracks
-        .iter()
-        .flat_map(|track| {
-            let active =
-                |&(at, condition)| (at, track.id, condition == Condition::Running(Mode::Active));
-            track.conditions.iter().map(active)
-        })
-        .collect();
-    moments.sort_by_key(|&(at, ..)| at);
-    let mut active = std::collections::BTreeSet::new();
-    let mut began = None;
-    let mut overlaps = Vec::new();
-    for (at, id, is_active) in moments {
-        if is_active {
-            active.insert(id);
-        } else {
-            active.remove(&id);
-        }
-        match (began, active.len() > 1) {
-            (None, true) => began = Some(at),
-            (Some(start), false) => {
-                overlaps.push((start, at - start));
-                began = None;
-            }
-            (None, false) | (Some(_), true) => {}
-        }
-    }
-    overlaps.extend(began.map(|start| (start, end.saturating_sub(start))));
+    let mut overlaps = crate::outcome::overlaps(tracks, end);
     overlaps.retain(|&(_, long)| long >= LOG_SKEW);
     overlaps
 }

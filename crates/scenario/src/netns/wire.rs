@@ -3,16 +3,13 @@
 use std::time::Duration;
 
 use locum_lab::capture::Frame;
-use locum_lab::frame::{Content, Parsed, parse};
+use locum_lab::frame::parse;
 use locum_lab::leak::Leak;
-use locum_lab::node::{address, identity};
+use locum_lab::node::identity;
 
 use super::life::silences;
 use crate::outcome::{Condition, Word};
-
-/// The port of heartbeats, at both ends.
-const BEAT_PORT: u16 = 3780;
-const UDP: u8 = 17;
+use crate::wire::{is_beat, word};
 
 /// How much later than the change itself the log may tell it, on a busy machine: its thread has the
 /// lowest priority of the three.
@@ -20,46 +17,13 @@ const LOG_LAG: Duration = Duration::from_millis(20);
 
 /// When a node sent beats.
 pub(super) fn beats(node: u8, frames: &[Frame]) -> Vec<u64> {
-    let is_beat = |frame: &Parsed| match frame.content {
-        Content::Ip { source, protocol: UDP, ports: (_, BEAT_PORT), .. } => source == address(node),
-        Content::Ip { .. }
-        | Content::Arp { .. }
-        | Content::NeighbourSolicitation { .. }
-        | Content::NeighbourAdvertisement { .. }
-        | Content::Other { .. } => false,
-    };
-    let beats = frames.iter().filter(|frame| parse(&frame.bytes).is_some_and(|it| is_beat(&it)));
+    let beats = frames.iter().filter(|frame| parse(&frame.bytes).is_some_and(|it| is_beat(node, &it)));
     beats.map(|frame| frame.at).collect()
 }
 
 /// What a node said about the service address.
 pub(super) fn words(frames: &[Frame]) -> Vec<(u64, Word)> {
     frames.iter().filter_map(|frame| Some((frame.at, word(&parse(&frame.bytes)?)?))).collect()
-}
-
-fn word(frame: &Parsed) -> Option<Word> {
-    const REQUEST: u16 = 1;
-    let identity = identity();
-    let is_service = |address| identity.service.contains(&address);
-    if identity.announces(frame) {
-        return Some(Word::Announcement);
-    }
-    match frame.content {
-        Content::Arp { operation, sender, target, .. } => {
-            match (is_service(sender.into()), operation == REQUEST) {
-                (true, false) => Some(Word::Answer),
-                (false, true) if is_service(target.into()) => Some(Word::Probe),
-                (true, true) | (false, _) => None,
-            }
-        }
-        Content::NeighbourAdvertisement { target, .. } => {
-            is_service(target.into()).then_some(Word::Answer)
-        }
-        Content::NeighbourSolicitation { source, target } => {
-            (is_service(target.into()) && !is_service(source.into())).then_some(Word::Probe)
-        }
-        Content::Ip { .. } | Content::Other { .. } => None,
-    }
 }
 
 /// The frames that a node sent for the service while it had to be silent.

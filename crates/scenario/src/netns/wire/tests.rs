@@ -1,3 +1,4 @@
+use locum_lab::node::address;
 use locum_lab::{SERVICE_V4, SERVICE_V6};
 use locum_types::Mode;
 

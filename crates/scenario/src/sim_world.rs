@@ -1,0 +1,142 @@
+//! The world of the simulator: whole nodes and clients in one process, in virtual time.
+//!
+//! What belongs here: building the scenario's world, doing to it what the scenario says, and telling
+//! what came of it as an [`Outcome`]. What does not: whether that is what was expected.
+
+mod capture;
+mod hands;
+mod stage;
+mod status;
+mod tracks;
+
+use std::path::Path;
+use std::time::Duration;
+
+use locum_sim::Weapon;
+
+use self::capture::Captures;
+use self::hands::carry_out;
+use self::stage::Stage;
+use self::tracks::Tracks;
+use crate::model::{Scenario, Step, World};
+use crate::outcome::{Fault, ModeChange, Outcome, overlaps};
+
+/// A group that has not settled after this time, in virtual time, never will.
+const SETTLED_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// Why a run came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The beginning never ended: not every node joined, no single one is active, or a client was
+    /// never answered.
+    #[error(
+        "the group does not settle within {} of virtual time: {why}; check its times and its network",
+        humantime::format_duration(SETTLED_AFTER_MAX)
+    )]
+    NeverSettled {
+        /// What is missing.
+        why: String,
+    },
+    /// A capture cannot be written.
+    #[error("cannot write a capture: {0}")]
+    Capture(#[from] std::io::Error),
+}
+
+/// Something that happens in a run, told at once.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// Something was done.
+    Fault(&'a Fault),
+    /// A node changed its mode.
+    Change {
+        /// Its id.
+        node: u8,
+        /// From what to what, and why.
+        change: &'a ModeChange,
+    },
+}
+
+/// Runs a scenario. The same scenario and seed give the same outcome.
+///
+/// `keep` is a directory that gets a capture of every cable. `tell` hears of everything as it happens.
+///
+/// # Errors
+/// When the group does not settle, or a capture cannot be written.
+pub fn run(
+    scenario: &Scenario,
+    seed: u64,
+    keep: Option<&Path>,
+    tell: &mut dyn FnMut(News<'_>),
+) -> Result<Outcome, RunError> {
+    let mut stage = Stage::build(scenario, seed);
+    let captures = keep.map(|directory| Captures::start(&mut stage, directory)).transpose()?;
+    let mut tracks = Tracks::watch(&mut stage);
+    stage.start_nodes(scenario);
+    settle(&mut stage, &mut tracks, "one node is not active, or another joins", Stage::has_joined)?;
+    stage.start_programs(scenario);
+    settle(&mut stage, &mut tracks, "a client is not answered", Stage::is_answered)?;
+    tracks.begin(&stage);
+    let mut steps: Vec<&Step> = scenario.steps.iter().map(|step| step.get_ref()).collect();
+    steps.sort_by_key(|step| step.at);
+    let mut faults = Vec::new();
+    for step in steps {
+        tracks.play_until(&mut stage, step.at.0, tell);
+        let fault = Fault { at: step.at.0, what: step.to_string(), node: stage.subject(step) };
+        tell(News::Fault(&fault));
+        faults.push(fault);
+        carry_out(&mut stage, step);
+    }
+    tracks.play_until(&mut stage, scenario.duration.0, tell);
+    captures.map_or(Ok(()), Captures::finish)?;
+    let leaks = stage.world.leaks();
+    let leak = |leak: &locum_sim::Leak| {
+        let at = humantime::format_duration(leak.at.saturating_since(tracks.start()));
+        format!("{at}: node {}, {}: {}", leak.node, leak.mode, leak.what)
+    };
+    let (leaks, frames_checked) = (leaks.first().iter().map(leak).collect(), leaks.checked());
+    let clients = stage.client_tracks(tracks.start());
+    let nodes = tracks.into_nodes(&stage);
+    Ok(Outcome {
+        scenario: scenario.source.name.clone(),
+        world: World::Sim,
+        seed,
+        duration: scenario.duration.0,
+        overlaps: overlaps(&nodes, scenario.duration.0),
+        nodes,
+        clients,
+        faults,
+        leaks,
+        frames_checked,
+    })
+}
+
+/// Lets time pass until `condition` holds.
+fn settle(
+    stage: &mut Stage,
+    tracks: &mut Tracks,
+    otherwise: &str,
+    condition: impl Fn(&Stage) -> bool,
+) -> Result<(), RunError> {
+    let limit = stage.world.now() + SETTLED_AFTER_MAX;
+    loop {
+        stage.world.step();
+        tracks.look(stage, &mut |_| {});
+        if condition(stage) {
+            return Ok(());
+        }
+        if !stage.world.advance(limit) {
+            let why = format!("{otherwise} ({})", stage.modes());
+            return Err(RunError::NeverSettled { why });
+        }
+    }
+}
+
+/// How scenarios call a weapon: `arp-claim`.
+pub(crate) fn weapon_name(weapon: Weapon) -> String {
+    let name = format!("{weapon:?}");
+    let words = name.char_indices().map(|(index, letter)| match letter.is_ascii_uppercase() {
+        true if index > 0 => format!("-{}", letter.to_ascii_lowercase()),
+        true | false => letter.to_ascii_lowercase().to_string(),
+    });
+    words.collect()
+}
