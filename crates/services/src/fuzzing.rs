@@ -6,8 +6,11 @@ use crate::http::{Http, MemFiles};
 use crate::testing::Bench;
 use crate::{Chargen, Discard, Echo};
 
+/// Pieces from one replacement to the next: each costs as much as many pieces.
+const REPLACE_EVERY: usize = 5;
+
 /// Feeds `input` to an http connection in two ways: at once with ample credit, and cut up with scarce
-/// credit by a service that is replaced by its restored snapshot on the way.
+/// credit by a service that is replaced by its restored snapshot now and then.
 ///
 /// The first byte says how to cut.
 ///
@@ -24,9 +27,11 @@ pub fn http(input: &[u8]) {
     let mut pieces = Bench::new(http_service());
     let size = usize::from(cut >> 3) + 1;
     assert_eq!(pieces.open_with_window(usize::from(cut & 7) * 97 + 1), flow);
-    for chunk in stream.chunks(size) {
+    for (index, chunk) in stream.chunks(size).enumerate() {
         pieces.data(flow, chunk);
-        pieces.replace(http_service()).expect("a service reads its own snapshots");
+        if index % REPLACE_EVERY == 0 {
+            pieces.replace(http_service()).expect("a service reads its own snapshots");
+        }
         pieces.ack(flow, size);
     }
     pieces.finish(flow);
