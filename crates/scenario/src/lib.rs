@@ -18,5 +18,6 @@ pub mod model;
 pub mod netns;
 pub mod outcome;
 mod read;
+pub mod report;
 pub mod sim_world;
 mod wire;
