@@ -62,8 +62,8 @@ fn whole(out: &mut String, subject: Subject<'_>) {
     // Writing to a String cannot fail, here and below.
     let _ = write!(
         out,
-        "<section>\n<h2>Timeline</h2>\n<figure>\n{legend}<div class=\"scroll\" role=\"region\" \
-         tabindex=\"0\" aria-label=\"Timeline\">\n{wide}{narrow}</div>\n</figure>\n</section>\n"
+        "<section>\n<h2>Timeline</h2>\n<figure>\n<div class=\"scroll\" role=\"region\" \
+         tabindex=\"0\" aria-label=\"Timeline\">\n{wide}{narrow}</div>\n{legend}</figure>\n</section>\n"
     );
 }
 

@@ -29,15 +29,16 @@ pub(super) struct Silence {
 }
 
 impl Silence {
-    /// The stretches of it that are worth a close look.
-    fn worth_seeing(self) -> Vec<(Duration, Duration)> {
+    /// The stretches of it that are worth a close look. At the end of the run nothing ends.
+    fn worth_seeing(self, end: Duration) -> Vec<(Duration, Duration)> {
         if self.length <= LONG {
             return vec![(self.from, self.until)];
         }
-        vec![
-            (self.from, self.from + EFFECT),
-            (self.until.saturating_sub(ASIDE), self.until + ASIDE),
-        ]
+        let begins = (self.from, self.from + EFFECT);
+        if self.until >= end {
+            return vec![begins];
+        }
+        vec![begins, (self.until.saturating_sub(ASIDE), self.until + ASIDE)]
     }
 }
 
@@ -102,7 +103,7 @@ pub(super) fn choose<'a>(
 /// Everything that happened, each with the time it takes, joined where they meet.
 fn stretches(outcome: &Outcome, silences: &[Vec<Silence>]) -> Vec<(Duration, Duration)> {
     let faults = outcome.faults.iter().map(|fault| (fault.at, fault.at + EFFECT));
-    let felt = silences.iter().flatten().flat_map(|silence| silence.worth_seeing());
+    let felt = silences.iter().flatten().flat_map(|silence| silence.worth_seeing(outcome.duration));
     let changes = outcome.nodes.iter().flat_map(|node| &node.changes);
     let changes = changes.map(|change| (change.at, change.at + ASIDE));
     let mut events: Vec<(Duration, Duration)> = faults.chain(felt).chain(changes).collect();
@@ -149,7 +150,7 @@ fn moment<'a>(
 }
 
 impl Moment<'_> {
-    /// What was done, in a line: `kill node 1, start node 3 (+12.0 ms)`.
+    /// What was done, in a line: `kill node 1, start node 3 (+12 ms)`.
     pub(super) fn title(&self) -> String {
         let said = |(index, fault): (usize, &&Fault)| {
             let after = fault.at.saturating_sub(self.origin);
@@ -160,8 +161,17 @@ impl Moment<'_> {
         };
         let faults = self.faults.iter().map(|(_, fault)| fault).enumerate().map(said);
         match self.faults.len() {
-            0 => "without a fault".to_owned(),
+            0 => self.without_a_fault(),
             1.. => some(faults, 3),
+        }
+    }
+
+    fn without_a_fault(&self) -> String {
+        let begins = self.silences.iter().any(|(_, silence)| silence.from >= self.from);
+        match self.changes.first() {
+            Some(_) | None if begins => "silence without a fault".to_owned(),
+            Some((id, change)) => format!("node {id} becomes {}", words::mode(change.to)),
+            None => "answers come again".to_owned(),
         }
     }
 

@@ -97,7 +97,7 @@ figure{margin:0;background:var(--card);border:1px solid var(--rim);border-radius
 .scroll:focus-visible{outline:2px solid var(--answered);outline-offset:2px}
 svg{display:block}
 svg.narrow{display:none}
-.legend{display:flex;flex-wrap:wrap;gap:4px 16px;list-style:none;margin:0 0 10px;padding:0;\
+.legend{display:flex;flex-wrap:wrap;gap:4px 16px;list-style:none;margin:10px 2px 0;padding:0;\
 font-size:13px;color:var(--muted)}
 .legend li{display:inline-flex;align-items:center;gap:6px}
 .legend svg{flex:none}
@@ -116,6 +116,7 @@ tbody tr:last-child td{border-bottom:0}
 th{font-size:13px;color:var(--muted);font-weight:600;white-space:nowrap}
 .n{width:1%;text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .w{min-width:180px}
+.t{white-space:nowrap}
 td.held{color:var(--good);font-weight:600;white-space:nowrap}
 td.failed,td.alarm{color:var(--bad);font-weight:650;white-space:nowrap}
 text{font-family:inherit;font-size:11px;fill:var(--text)}
@@ -168,6 +169,7 @@ figure{padding:10px 7px}
 .figures{grid-template-columns:1fr 1fr}
 .figures b{font-size:18px}
 th,td{padding:6px 9px}
+.w{min-width:140px}
 }
 @media print{
 @page{size:A4 landscape;margin:10mm}

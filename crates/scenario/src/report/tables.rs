@@ -61,8 +61,8 @@ fn expectations(verdicts: &[Verdict]) -> String {
 
 fn clients(outcome: &Outcome) -> String {
     let columns = [
-        ("Client", ""),
-        ("Program", ""),
+        ("Client", "t"),
+        ("Program", "t"),
         ("Every", "n"),
         ("Requests", "n"),
         ("Answered", "n"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use locum_types::Mode;
 
+use crate::judge;
 use crate::model::{ProgramKind, World};
 use crate::outcome::{ClientTrack, Condition, Word};
 
@@ -26,18 +27,19 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// How long something was: `350 µs`, `31.2 ms`, `1.25 s`.
+/// How long something was, as verdicts say it but set for a page: `350 µs`, `31.2 ms`, `1.25 s`.
 pub(super) fn span(length: Duration) -> String {
-    let micros = length.as_micros();
-    let seconds = length.as_secs_f64();
-    match micros {
-        0 => "0 ms".to_owned(),
-        1..1_000 => format!("{micros} µs"),
-        1_000..99_950 => format!("{:.1} ms", seconds * 1e3),
-        99_950..999_500 => format!("{:.0} ms", seconds * 1e3),
-        999_500..9_995_000 => format!("{seconds:.2} s"),
-        _ => format!("{seconds:.1} s"),
+    if length.is_zero() {
+        return "0 ms".to_owned();
     }
+    let brief = judge::brief(length);
+    let unit = brief.find(char::is_alphabetic).unwrap_or(brief.len());
+    let (number, unit) = brief.split_at(unit);
+    let number = match number.contains('.') {
+        true => number.trim_end_matches('0').trim_end_matches('.'),
+        false => number,
+    };
+    format!("{number} {}", unit.replace('u', "µ"))
 }
 
 /// When something was, to a tenth of a millisecond: `2.0312 s`.
@@ -124,3 +126,6 @@ pub(super) const fn word(word: Word) -> &'static str {
         Word::Probe => "probe",
     }
 }
+
+#[cfg(test)]
+mod tests;
