@@ -21,6 +21,7 @@ mod log;
 mod nodes;
 mod plant;
 mod steps;
+mod switch;
 mod wire;
 
 use std::path::Path;
@@ -36,7 +37,7 @@ use self::nodes::Nodes;
 use self::plant::Plant;
 use self::steps::Stage;
 use crate::model::{Action, Scenario, World};
-use crate::outcome::{Fault, Outcome};
+use crate::outcome::{News, Outcome};
 
 /// The programs that a run needs.
 pub const TOOLS: [&str; 2] = ["bridge", "tcpdump"];
@@ -54,31 +55,31 @@ pub fn enter() -> Entered {
     enter::enter(&TOOLS)
 }
 
-/// Runs a scenario in network namespaces, with `locum` as the program of the nodes.
+/// Runs a scenario in network namespaces, with `locum` as the program of the nodes, and `seed` for what
+/// chance does on bad cables.
 ///
-/// `progress` is told each step as it is carried out. `keep` is a directory that gets the captures and
-/// logs of the run, also of one that fails.
+/// `keep` is a directory that gets the captures and logs of the run, also of one that fails. `tell` hears
+/// of everything as it happens.
 ///
 /// # Errors
 /// When the scenario is not for this world, when the caller is not inside (see [`enter`]), when the group
 /// does not settle, or a step cannot be carried out: with the logs of the nodes.
 pub fn run(
     scenario: &Scenario,
-    name: &str,
     seed: u64,
     locum: &Path,
     keep: Option<&Path>,
-    progress: &mut dyn FnMut(&Fault),
+    tell: &mut dyn FnMut(News<'_>),
 ) -> Result<Outcome> {
     require_playable(scenario)?;
     ensure!(enter::is_inside(), "not inside namespaces of its own: call `netns::enter` first");
-    let plant = Plant::build(scenario).context("build the network")?;
-    let outcome = play(&plant, scenario, locum, progress)
+    let plant = Plant::build(scenario, seed).context("build the network")?;
+    let outcome = play(&plant, scenario, locum, tell)
         .with_context(|| format!("the logs:\n{}", room::logs(plant.files())));
     if let Some(directory) = keep {
         room::keep(plant.files(), directory)?;
     }
-    Ok(Outcome { scenario: name.to_owned(), seed, ..outcome? })
+    Ok(Outcome { seed, ..outcome? })
 }
 
 /// An error that says why the scenario cannot run in this world.
@@ -100,7 +101,7 @@ fn play(
     plant: &Plant,
     scenario: &Scenario,
     locum: &Path,
-    progress: &mut dyn FnMut(&Fault),
+    tell: &mut dyn FnMut(News<'_>),
 ) -> Result<Outcome> {
     let mut nodes = Nodes::prepare(scenario, plant, locum)?;
     nodes.settle(scenario).context("the group does not settle")?;
@@ -110,7 +111,7 @@ fn play(
     for client in &clients {
         client.end_at(time.end);
     }
-    let faults = Stage { plant, nodes: &mut nodes, time }.play(scenario, progress)?;
+    let faults = Stage::new(plant, &mut nodes, time).play(scenario, tell)?;
     let statuses = nodes.statuses();
     let records: Vec<Record> = clients.into_iter().map(Client::record).collect::<Result<_>>()?;
     gather::outcome(scenario, &nodes, statuses, records, faults, time)

@@ -120,6 +120,20 @@ pub struct Fault {
     pub node: Option<u8>,
 }
 
+/// Something that happens in a run, told at once.
+#[derive(Clone, Copy, Debug)]
+pub enum News<'a> {
+    /// Something was done.
+    Fault(&'a Fault),
+    /// A node changed its mode.
+    Change {
+        /// Its id.
+        node: u8,
+        /// From what to what, and why.
+        change: &'a ModeChange,
+    },
+}
+
 /// What became of one expectation.
 #[derive(Clone, Debug, Serialize)]
 pub struct Verdict {

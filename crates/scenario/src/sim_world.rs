@@ -19,7 +19,7 @@ use self::hands::carry_out;
 use self::stage::Stage;
 use self::tracks::Tracks;
 use crate::model::{Scenario, Step, World};
-use crate::outcome::{Fault, ModeChange, Outcome, overlaps};
+use crate::outcome::{Fault, News, Outcome, overlaps};
 
 /// A group that has not settled after this time, in virtual time, never will.
 const SETTLED_AFTER_MAX: Duration = Duration::from_secs(60);
@@ -40,20 +40,6 @@ pub enum RunError {
     /// A capture cannot be written.
     #[error("cannot write a capture: {0}")]
     Capture(#[from] std::io::Error),
-}
-
-/// Something that happens in a run, told at once.
-#[derive(Clone, Copy, Debug)]
-pub enum News<'a> {
-    /// Something was done.
-    Fault(&'a Fault),
-    /// A node changed its mode.
-    Change {
-        /// Its id.
-        node: u8,
-        /// From what to what, and why.
-        change: &'a ModeChange,
-    },
 }
 
 /// Runs a scenario. The same scenario and seed give the same outcome.

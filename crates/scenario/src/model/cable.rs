@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use locum_sim::{Burst, Impairment};
+use locum_link::segment::impair::{Burst, Impairment};
 use serde::Deserialize;
 
 use super::Span;

@@ -23,9 +23,6 @@ use self::tcp::Stream;
 use super::nanoseconds;
 use crate::model::{self, ProgramKind};
 
-/// How often a program asks, unless the file says otherwise.
-const EVERY: Duration = Duration::from_millis(10);
-
 /// How long after the last request an answer still counts.
 const LAST_ANSWER: Duration = Duration::from_millis(50);
 
@@ -103,7 +100,7 @@ impl Client {
         name: &str,
         program: &model::Program,
     ) -> Result<Client> {
-        let every = program.every.map_or(EVERY, |every| every.0);
+        let every = program.every();
         let end = AtomicU64::new(u64::MAX);
         let shared = Arc::new(Shared { end, answered: AtomicBool::new(false) });
         let record = Record::new(name, program.kind, every);

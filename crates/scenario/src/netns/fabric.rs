@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use locum_lab::Namespace;
-use locum_lab::wiring::{MUTE, bridge, cable};
+use locum_lab::wiring::{MUTE, bridge, uplink};
+use locum_link::segment::impair::Impairment;
+use locum_link::segment::rule::Direction;
 
-use crate::model::{Scenario, Segment, Way};
+use super::switch::{Order, Switch};
+use crate::model::{Action, Scenario, Segment, Way};
 
 /// When a switch forgets a silent station, unless the file says otherwise.
 pub(super) const AGEING: Duration = Duration::from_secs(300);
@@ -37,96 +40,181 @@ pub(super) struct Plug<'a> {
 #[derive(Debug)]
 pub(super) struct Fabric {
     lan: Namespace,
-    /// The device at the switch, by the name of the cable; of a trunk, the one at the first switch.
-    ports: BTreeMap<String, String>,
+    /// The ends of each cable at the switches, by its name: a trunk has two.
+    cables: BTreeMap<String, Vec<End>>,
+    /// The switches in user space; without them the kernel's bridges do it.
+    switches: Vec<Switch>,
+    /// Draws the seeds of bad cables.
+    seed: u64,
+}
+
+/// Where a cable is plugged into a switch.
+#[derive(Clone, Debug)]
+struct End {
+    device: String,
+    /// The number of the switch, and of the port there.
+    switch: usize,
+    port: usize,
 }
 
 impl Fabric {
-    /// Builds the switches of a scenario in `lan`, and plugs in its machines.
-    pub(super) fn build(lan: Namespace, scenario: &Scenario, plugs: &[Plug<'_>]) -> Result<Fabric> {
+    /// Builds the switches of a scenario in `lan`, and plugs in its machines. `seed` is for what chance
+    /// does on bad cables.
+    pub(super) fn build(
+        lan: Namespace,
+        scenario: &Scenario,
+        plugs: &[Plug<'_>],
+        seed: u64,
+    ) -> Result<Fabric> {
         lan.sysctl(&MUTE)?;
-        let switches = Switches::of(scenario);
-        let mut ports = BTreeMap::new();
-        let mut lines = switches.lines();
+        let mut wiring = Wiring::new(scenario);
         for (index, plug) in plugs.iter().enumerate() {
             // Devices have short names, cables any.
             let device = format!("port{index}");
-            let switch = switches.find(plug.segment)?;
-            lines += &cable(&device, switch, MACHINE_DEVICE, plug.machine.name());
-            ports.insert(plug.link.to_owned(), device);
+            let machine = plug.machine.name();
+            writeln!(
+                wiring.lines,
+                "link add {device} type veth peer name {MACHINE_DEVICE} netns {machine}"
+            )?;
+            let end = wiring.plug(device, plug.segment)?;
+            wiring.cables.insert(plug.link.to_owned(), vec![end]);
         }
         for (index, trunk) in scenario.trunks.iter().map(|trunk| trunk.get_ref()).enumerate() {
             let [first, second] = [0, 1].map(|end| format!("trunk{index}.{end}"));
-            writeln!(lines, "link add {first} type veth peer name {second}")?;
-            for (device, segment) in [&first, &second].into_iter().zip(&trunk.between) {
-                writeln!(lines, "link set {device} master {} up", switches.find(Some(segment))?)?;
-            }
-            ports.insert(trunk.name.clone(), first);
+            writeln!(wiring.lines, "link add {first} type veth peer name {second}")?;
+            let ends = [first, second].into_iter().zip(&trunk.between);
+            let ends = ends.map(|(device, segment)| wiring.plug(device, Some(segment)));
+            let ends = ends.collect::<Result<_>>()?;
+            wiring.cables.insert(trunk.name.clone(), ends);
         }
-        lan.ip(&lines)?;
-        Ok(Fabric { lan, ports })
+        lan.ip(&wiring.lines)?;
+        let switches = wiring.start(&lan)?;
+        Ok(Fabric { lan, cables: wiring.cables, switches, seed })
     }
 
     pub(super) fn lan(&self) -> &Namespace {
         &self.lan
     }
 
-    fn port(&self, link: &str) -> Result<&str> {
-        let port = self.ports.get(link).map(String::as_str);
-        port.with_context(|| format!("the scenario has no cable {link:?}"))
+    fn ends(&self, link: &str) -> Result<&[End]> {
+        let ends = self.cables.get(link).map(Vec::as_slice);
+        ends.with_context(|| format!("the scenario has no cable {link:?}"))
     }
 
-    /// Cuts a cable where nobody sees it: the switch neither forwards nor floods by its port.
-    pub(super) fn cut(&self, link: &str, way: Way) -> Result<()> {
-        ensure!(way == Way::Both, "a bridge cuts both ways");
-        self.set_state(link, DISABLED)
+    /// Cuts a cable where nobody sees it, or mends it.
+    pub(super) fn set_cut(&self, link: &str, way: Way, cut: bool) -> Result<()> {
+        if self.switches.is_empty() {
+            // The first end is enough: nothing is forwarded to it or from it.
+            let device = self.ends(link)?.first().map_or("", |end| &end.device);
+            let state = if cut { DISABLED } else { FORWARDING };
+            return self.lan.bridge(&format!("link set dev {device} state {state}\n"));
+        }
+        for (end, direction) in self.directions(link, way)? {
+            self.order(end, Order::Cut { port: end.port, direction, cut })?;
+        }
+        Ok(())
     }
 
-    /// Mends a cable that was cut.
-    pub(super) fn heal(&self, link: &str, way: Way) -> Result<()> {
-        ensure!(way == Way::Both, "a bridge heals both ways");
-        self.set_state(link, FORWARDING)
+    /// Says what a cable does to frames from now on.
+    pub(super) fn impair(&self, link: &str, way: Way, with: &Impairment) -> Result<()> {
+        for (end, direction) in self.directions(link, way)? {
+            let seed = self.seed ^ (end.switch as u64) << 32 ^ (end.port as u64) << 1;
+            let seed = seed ^ u64::from(direction == Direction::Receive);
+            let (port, impairment) = (end.port, with.clone());
+            self.order(end, Order::Impair { port, direction, impairment, seed })?;
+        }
+        Ok(())
     }
 
-    fn set_state(&self, link: &str, state: u8) -> Result<()> {
-        let device = self.port(link)?;
-        self.lan.bridge(&format!("link set dev {device} state {state}\n"))
+    fn order(&self, end: &End, order: Order) -> Result<()> {
+        self.switches.get(end.switch).context("no such switch in user space")?.order(order)
+    }
+
+    /// Where each direction of a cable is a direction of a port. What a trunk transmits goes from its
+    /// first switch into the second.
+    fn directions(&self, link: &str, way: Way) -> Result<Vec<(&End, Direction)>> {
+        let (tx, rx) = match self.ends(link)? {
+            [end] => ((end, Direction::Transmit), (end, Direction::Receive)),
+            [first, second, ..] => ((second, Direction::Transmit), (first, Direction::Transmit)),
+            [] => bail!("{link} has no end"),
+        };
+        Ok(match way {
+            Way::Both => vec![tx, rx],
+            Way::Tx => vec![tx],
+            Way::Rx => vec![rx],
+        })
     }
 
     /// Takes a port down or up, and with it the carrier at the other end.
     pub(super) fn set_link(&self, link: &str, up: bool) -> Result<()> {
+        let device = self.ends(link)?.first().map_or("", |end| &end.device);
         let state = if up { "up" } else { "down" };
-        self.lan.ip(&format!("link set {} {state}\n", self.port(link)?))
+        self.lan.ip(&format!("link set {device} {state}\n"))
     }
 }
 
-/// The switches of a scenario: their names in the file, their ageing, and the names of their bridges.
-struct Switches(Vec<(String, Duration, String)>);
+/// Whether the scenario has what a bridge cannot do.
+fn needs_user_space(scenario: &Scenario) -> bool {
+    let mut steps = scenario.steps.iter().map(|step| step.get_ref());
+    steps.any(|step| {
+        let one_way = matches!(step.way, Some(Way::Tx | Way::Rx));
+        one_way || matches!(step.action, Action::Impair | Action::Clear)
+    })
+}
 
-impl Switches {
-    fn of(scenario: &Scenario) -> Switches {
-        let lan = Segment { name: ONLY_SEGMENT.to_owned(), ageing: None };
-        let mut segments: Vec<&Segment> =
-            scenario.segments.iter().map(|segment| segment.get_ref()).collect();
+/// A fabric that is being built.
+struct Wiring {
+    segments: Vec<Segment>,
+    user_space: bool,
+    /// For `ip -batch`.
+    lines: String,
+    cables: BTreeMap<String, Vec<End>>,
+    /// The TAPs of each switch in user space, by the number of the port.
+    taps: Vec<Vec<String>>,
+}
+
+impl Wiring {
+    fn new(scenario: &Scenario) -> Wiring {
+        let mut segments: Vec<Segment> =
+            scenario.segments.iter().map(|segment| segment.get_ref().clone()).collect();
         if segments.is_empty() {
-            segments.push(&lan);
+            segments.push(Segment { name: ONLY_SEGMENT.to_owned(), ageing: None });
         }
-        let switch = |(index, segment): (usize, &Segment)| {
-            let ageing = segment.ageing.map_or(AGEING, |ageing| ageing.0);
-            (segment.name.clone(), ageing, format!("switch{index}"))
-        };
-        Switches(segments.into_iter().enumerate().map(switch).collect())
+        let user_space = needs_user_space(scenario);
+        let mut lines = String::new();
+        if !user_space {
+            for (index, segment) in segments.iter().enumerate() {
+                lines += &bridge(&format!("switch{index}"), ageing(segment));
+            }
+        }
+        let taps = vec![Vec::new(); segments.len()];
+        Wiring { segments, user_space, lines, cables: BTreeMap::new(), taps }
     }
 
-    fn lines(&self) -> String {
-        self.0.iter().map(|(_, ageing, device)| bridge(device, *ageing)).collect()
+    /// Plugs a device into a switch; the first if none is named.
+    fn plug(&mut self, device: String, segment: Option<&str>) -> Result<End> {
+        let is_it = |other: &Segment| segment.is_none_or(|wanted| wanted == other.name);
+        let found = self.segments.iter().position(is_it);
+        let switch = found.with_context(|| format!("the scenario has no segment {segment:?}"))?;
+        let port = self.taps[switch].len();
+        let tap = format!("user{switch}.{port}");
+        if self.user_space {
+            // Of two ports, and without a memory: a piece of cable.
+            self.lines += &uplink(&format!("wire{switch}.{port}"), &device, &tap, Duration::ZERO);
+        } else {
+            writeln!(self.lines, "link set {device} master switch{switch} up")?;
+        }
+        self.taps[switch].push(tap);
+        Ok(End { device, switch, port })
     }
 
-    /// The bridge of a segment; the first if none is named.
-    fn find(&self, segment: Option<&str>) -> Result<&str> {
-        let mut switches = self.0.iter();
-        let found = switches.find(|(name, ..)| segment.is_none_or(|wanted| wanted == name));
-        let found = found.with_context(|| format!("the scenario has no segment {segment:?}"))?;
-        Ok(&found.2)
+    /// Starts the switches in user space, if there are to be any.
+    fn start(&self, lan: &Namespace) -> Result<Vec<Switch>> {
+        let switches = self.segments.iter().zip(&self.taps).filter(|_| self.user_space);
+        switches.map(|(segment, taps)| Switch::start(lan, ageing(segment), taps)).collect()
     }
+}
+
+fn ageing(segment: &Segment) -> Duration {
+    segment.ageing.map_or(AGEING, |ageing| ageing.0)
 }

@@ -40,7 +40,7 @@ pub(super) fn outcome(
     }
     let duration = scenario.duration.0;
     Ok(Outcome {
-        scenario: String::new(),
+        scenario: scenario.source.name.clone(),
         world: World::Netns,
         seed: 0,
         duration,

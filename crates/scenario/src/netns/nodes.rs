@@ -1,5 +1,6 @@
 //! The nodes of a run: their processes, and what was done to them when.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -13,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::log::{self, LoggedChange};
 use super::plant::Plant;
-use crate::model::{self, Mac, Scenario};
+use crate::model::{self, Mac, PRIORITY, Scenario};
 
 /// The TAP of every node, in its own namespace.
 pub(super) const TAP: &str = "tap0";
@@ -21,16 +22,16 @@ pub(super) const TAP: &str = "tap0";
 /// How long a node may take for what should take milliseconds, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-const PRIORITY: u8 = 100;
-
 /// One node.
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) id: u8,
     pub(super) capture: Capture,
     namespace: Namespace,
-    files: std::path::PathBuf,
+    files: PathBuf,
     process: Option<Process>,
+    /// How long its log was when it was last looked at for news, and how many changes it told.
+    looked: (u64, usize),
     /// What was done to the process, and what became of it, in order.
     pub(super) life: Vec<(u64, Life)>,
 }
@@ -53,11 +54,7 @@ pub(super) struct Nodes {
 
 impl Nodes {
     /// Writes the configuration files and starts the recordings, but no node yet.
-    pub(super) fn prepare(
-        scenario: &Scenario,
-        plant: &Plant,
-        locum: &std::path::Path,
-    ) -> Result<Nodes> {
+    pub(super) fn prepare(scenario: &Scenario, plant: &Plant, locum: &Path) -> Result<Nodes> {
         let locum = Locum::new(locum, plant.files());
         locum.prepare()?;
         let mut all = Vec::new();
@@ -72,6 +69,7 @@ impl Nodes {
                 namespace,
                 files,
                 process: None,
+                looked: (0, 0),
                 life: Vec::new(),
             });
         }
@@ -124,6 +122,14 @@ impl Nodes {
             // To end is no error here: the judge decides whether it should have.
             let _ = node.notice_end();
         }
+    }
+
+    /// The changes of mode that the nodes have logged since it was last called.
+    pub(super) fn news(&mut self) -> Vec<(u8, LoggedChange)> {
+        let news = |node: &mut Node| -> Vec<(u8, LoggedChange)> {
+            node.news().into_iter().map(|change| (node.id, change)).collect()
+        };
+        self.all.iter_mut().flat_map(news).collect()
     }
 
     pub(super) fn start(&mut self, id: u8) -> Result<()> {
@@ -187,9 +193,23 @@ impl Nodes {
 impl Node {
     /// Every change of mode so far.
     pub(super) fn changes(&self) -> Vec<LoggedChange> {
-        let log = self.files.join(format!("{}.err", self.log_name()));
         // There is none before the first start.
-        log::mode_changes(&std::fs::read_to_string(log).unwrap_or_default())
+        log::mode_changes(&std::fs::read_to_string(self.log()).unwrap_or_default())
+    }
+
+    fn news(&mut self) -> Vec<LoggedChange> {
+        let len = self.log().metadata().map_or(0, |log| log.len());
+        let (looked, told) = self.looked;
+        if len == looked {
+            return Vec::new();
+        }
+        let news = self.changes().split_off(told);
+        self.looked = (len, told + news.len());
+        news
+    }
+
+    fn log(&self) -> PathBuf {
+        self.files.join(format!("{}.err", self.log_name()))
     }
 
     fn log_name(&self) -> String {
@@ -237,8 +257,8 @@ fn node_file(scenario: &Scenario, node: &model::Node, plant: &Plant) -> NodeFile
             Mac::Virtual => MacMode::Virtual,
             Mac::Own => MacMode::Own,
         },
-        interval: group.interval.map(|span| span.0),
-        dead_after: group.dead_after.map(|span| span.0),
+        interval: Some(group.interval()),
+        dead_after: Some(group.dead_after()),
         heartbeat_tap: false,
         preempt: group.preempt_delay.map(|span| span.0),
         files: plant.files().to_owned(),

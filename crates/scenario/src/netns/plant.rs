@@ -23,7 +23,7 @@ pub(super) struct Plant {
 
 impl Plant {
     /// Builds the network of a scenario. Call it inside.
-    pub(super) fn build(scenario: &Scenario) -> Result<Plant> {
+    pub(super) fn build(scenario: &Scenario, seed: u64) -> Result<Plant> {
         let room = Room::new("s")?;
         let prefix = &room.prefix;
         let machines = Machine::all(scenario);
@@ -41,7 +41,7 @@ impl Plant {
                 machine: inside,
             })
             .collect();
-        let fabric = Fabric::build(lan, scenario, &plugs)?;
+        let fabric = Fabric::build(lan, scenario, &plugs, seed)?;
         let mut plant = Plant { room, fabric, nodes: BTreeMap::new(), machines: BTreeMap::new() };
         for (machine, inside) in machines.into_iter().zip(inside) {
             machine.role.set_up(&inside)?;

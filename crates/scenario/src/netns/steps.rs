@@ -4,62 +4,85 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use locum_lab::capture;
+use locum_link::segment::impair::Impairment;
 use locum_types::Mode;
 
 use super::Time;
 use super::life::conditions;
+use super::log::LoggedChange;
 use super::nodes::Nodes;
 use super::plant::Plant;
 use crate::model::{Action, Scenario, Step};
-use crate::outcome::{Condition, Fault};
+use crate::outcome::{Condition, Fault, ModeChange, News};
 
-/// How often the ends of processes are looked for while nothing else is to be done.
+/// How often it is looked whether processes have ended, and how often whether their logs have grown.
 const WATCH: Duration = Duration::from_millis(1);
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A run that has settled.
 pub(super) struct Stage<'a> {
-    pub(super) plant: &'a Plant,
-    pub(super) nodes: &'a mut Nodes,
-    pub(super) time: Time,
+    plant: &'a Plant,
+    nodes: &'a mut Nodes,
+    time: Time,
+    looked: Duration,
 }
 
-impl Stage<'_> {
+impl<'a> Stage<'a> {
+    pub(super) fn new(plant: &'a Plant, nodes: &'a mut Nodes, time: Time) -> Stage<'a> {
+        // What was logged so far is old.
+        nodes.news();
+        Stage { plant, nodes, time, looked: Duration::ZERO }
+    }
+
     /// Carries out all steps, and goes on to the end of the scenario.
     pub(super) fn play(
-        &mut self,
+        mut self,
         scenario: &Scenario,
-        progress: &mut dyn FnMut(&Fault),
+        tell: &mut dyn FnMut(News<'_>),
     ) -> Result<Vec<Fault>> {
         let mut steps: Vec<&Step> = scenario.steps.iter().map(|step| step.get_ref()).collect();
         steps.sort_by_key(|step| step.at);
         let mut faults = Vec::new();
         for step in steps {
-            self.wait_until(step.at.0);
-            let fault = Fault {
-                at: self.time.of(capture::now()).unwrap_or_default(),
-                what: step.to_string(),
-                node: self.subject(step),
-            };
-            progress(&fault);
-            self.carry_out(step).with_context(|| format!("{:?}: {step}", step.at.0))?;
+            self.wait_until(step.at.0, tell);
+            let node = self.subject(step);
+            let fault = Fault { at: self.now(), what: step.to_string(), node };
+            self.carry_out(step, node).with_context(|| format!("{}: {step}", step.at))?;
+            tell(News::Fault(&fault));
             faults.push(fault);
         }
-        self.wait_until(scenario.duration.0);
+        self.wait_until(scenario.duration.0, tell);
         Ok(faults)
     }
 
-    fn wait_until(&mut self, time: Duration) {
+    fn now(&self) -> Duration {
+        self.time.of(capture::now()).unwrap_or_default()
+    }
+
+    fn wait_until(&mut self, time: Duration, tell: &mut dyn FnMut(News<'_>)) {
         loop {
             self.nodes.notice_ends();
-            let now = self.time.of(capture::now()).unwrap_or_default();
+            let now = self.now();
+            if now >= self.looked + LOOK {
+                self.looked = now;
+                self.tell_changes(tell);
+            }
             let Some(left) = time.checked_sub(now).filter(|left| !left.is_zero()) else { return };
             std::thread::sleep(left.min(WATCH));
         }
     }
 
-    fn carry_out(&mut self, step: &Step) -> Result<()> {
-        let node = || step.node.context("it needs a node");
+    fn tell_changes(&mut self, tell: &mut dyn FnMut(News<'_>)) {
+        for (node, LoggedChange { at, from, to, cause, term }) in self.nodes.news() {
+            let at = self.time.of(at).unwrap_or_default();
+            tell(News::Change { node, change: &ModeChange { at, from, to, cause, term } });
+        }
+    }
+
+    fn carry_out(&mut self, step: &Step, subject: Option<u8>) -> Result<()> {
+        let node = || subject.context("it needs a node");
         let link = || step.link.as_deref().context("it needs a link");
+        let way = step.way.unwrap_or_default();
         let (nodes, fabric) = (&mut *self.nodes, self.plant.fabric());
         match step.action {
             Action::Start => nodes.start(node()?),
@@ -68,24 +91,26 @@ impl Stage<'_> {
             Action::Terminate => nodes.terminate(node()?),
             Action::Freeze => nodes.freeze(node()?),
             Action::Thaw => nodes.thaw(node()?),
-            Action::HandOver => {
-                let from = step.node.or_else(|| active(nodes)).context("no node is active")?;
-                nodes.locum.handover(from, step.to)
+            Action::HandOver => nodes.locum.handover(node()?, step.to),
+            Action::Cut => fabric.set_cut(link()?, way, true),
+            Action::Heal => fabric.set_cut(link()?, way, false),
+            Action::Impair | Action::Clear => {
+                let with = step.with.as_ref().map(Impairment::from).unwrap_or_default();
+                fabric.impair(link()?, way, &with)
             }
-            Action::Cut => fabric.cut(link()?, step.way.unwrap_or_default()),
-            Action::Heal => fabric.heal(link()?, step.way.unwrap_or_default()),
             Action::LinkDown => self.plant.set_link(link()?, false),
             Action::LinkUp => self.plant.set_link(link()?, true),
-            Action::Impair | Action::Clear | Action::Attack | Action::Cease | Action::JumpClock => {
+            Action::Attack | Action::Cease | Action::JumpClock => {
                 bail!("network namespaces cannot do this")
             }
         }
     }
 
-    /// The node that a step is done to: by name, or as the owner of the cable.
+    /// The node that a step is done to: by name, as the owner of the cable, or as the active one.
     fn subject(&self, step: &Step) -> Option<u8> {
         let owner = step.link.as_deref().and_then(|link| self.plant.owner(link));
-        step.node.or(owner)
+        let hands_over = step.action == Action::HandOver;
+        step.node.or(owner).or_else(|| active(self.nodes).filter(|_| hands_over))
     }
 }
 

@@ -4,7 +4,7 @@ const PAIR: &str = "about = \"a pair\"\nduration = \"1s\"\n[[node]]\nid = 1\n[[n
 
 fn refusal(text: &str) -> String {
     let scenario: Scenario = toml::from_str(text).expect("a scenario");
-    let played = run(&scenario, "test", 1, Path::new("locum"), None, &mut |_| {});
+    let played = run(&scenario, 1, Path::new("locum"), None, &mut |_| {});
     played.expect_err("it cannot run").to_string()
 }
 

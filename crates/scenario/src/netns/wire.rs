@@ -17,7 +17,8 @@ const LOG_LAG: Duration = Duration::from_millis(20);
 
 /// When a node sent beats.
 pub(super) fn beats(node: u8, frames: &[Frame]) -> Vec<u64> {
-    let beats = frames.iter().filter(|frame| parse(&frame.bytes).is_some_and(|it| is_beat(node, &it)));
+    let beats =
+        frames.iter().filter(|frame| parse(&frame.bytes).is_some_and(|it| is_beat(node, &it)));
     beats.map(|frame| frame.at).collect()
 }
 

@@ -1,7 +1,8 @@
 //! Doing what a step says.
 
+use locum_link::segment::impair::Impairment;
 use locum_link::segment::rule::Direction;
-use locum_sim::{Arsenal, Impairment, Jack, Weapon};
+use locum_sim::{Arsenal, Jack, Weapon};
 use locum_types::NodeId;
 
 use super::stage::{ATTACK_EVERY, Cable, Stage};
@@ -118,5 +119,5 @@ fn on_hostile(stage: &mut Stage, step: &Step) {
     let weapons: Vec<Weapon> = Weapon::ALL.into_iter().filter(named).collect();
     let every = step.every.map_or(ATTACK_EVERY, |Span(every)| every);
     let now = stage.world.now();
-    stage.world.hostile_mut(id).set_arsenal(now, Arsenal::of(&weapons, every));
+    stage.world.hostile_mut(id).set_arsenal(now, &Arsenal::of(&weapons, every));
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 use locum_gate::MacMode;
 use locum_link::segment;
 use locum_sim::{
-    Arsenal, ECHO_PORT, Host, HostId, Hostile, HostileId, Jack, Lan, NodeIndex, Program, SwitchId,
-    World,
+    ECHO_PORT, Host, HostId, Hostile, HostileId, Jack, Lan, NodeIndex, Program, SwitchId, World,
 };
 use locum_types::Mode;
 use smoltcp::wire::{EthernetAddress, IpAddress};
@@ -135,9 +134,8 @@ impl Stage {
         let hostiles = scenario.hostiles.iter().map(|hostile| hostile.get_ref());
         for (number, hostile) in (1..).zip(hostiles) {
             let mac = EthernetAddress([0x02, 0xbd, 0, 0, 0, number]);
-            let arsenal = Arsenal::of(&[], ATTACK_EVERY);
             let seed = seed.rotate_left(32) ^ u64::from(number);
-            let machine = Hostile::new(mac, &identities, arsenal, seed, self.world.now());
+            let machine = Hostile::new(mac, &identities, seed);
             let switch = switches.find(hostile.segment.as_ref());
             let id = self.world.add_hostile_at(switch, machine);
             let cable = Cable::Machine(self.world.jack_of_hostile(id));

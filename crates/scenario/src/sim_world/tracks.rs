@@ -9,10 +9,9 @@ use locum_monitor::Event;
 use locum_sim::{NodeIndex, NodeState, Station, WorldEventKind};
 use locum_types::{Instant, Mode};
 
-use super::News;
 use super::stage::Stage;
 use super::status::status;
-use crate::outcome::{Condition, ModeChange, NodeTrack, Word};
+use crate::outcome::{Condition, ModeChange, News, NodeTrack, Word};
 use crate::wire::{is_beat, word};
 
 /// What the nodes were heard to say, in order; shared with the world's watcher.
