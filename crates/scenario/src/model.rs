@@ -3,6 +3,7 @@
 //! Times count from the moment at which the group has settled: every node that starts with the
 //! scenario has joined, one of them is active, and every client was answered once.
 
+mod attack;
 mod cable;
 
 use std::ops::Range;

@@ -16,6 +16,7 @@
 mod client;
 mod fabric;
 mod gather;
+mod hostile;
 mod life;
 mod log;
 mod nodes;
@@ -24,6 +25,7 @@ mod steps;
 mod switch;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,6 +35,7 @@ use locum_lab::{capture, enter, room};
 pub use locum_lab::enter::{Entered, Missing};
 
 use self::client::{Client, Record};
+use self::hostile::Attacker;
 use self::nodes::Nodes;
 use self::plant::Plant;
 use self::steps::Stage;
@@ -74,7 +77,7 @@ pub fn run(
     require_playable(scenario)?;
     ensure!(enter::is_inside(), "not inside namespaces of its own: call `netns::enter` first");
     let plant = Plant::build(scenario, seed).context("build the network")?;
-    let outcome = play(&plant, scenario, locum, tell)
+    let outcome = play(&plant, scenario, seed, locum, tell)
         .with_context(|| format!("the logs:\n{}", room::logs(plant.files())));
     if let Some(directory) = keep {
         room::keep(plant.files(), directory)?;
@@ -100,21 +103,37 @@ fn require_playable(scenario: &Scenario) -> Result<()> {
 fn play(
     plant: &Plant,
     scenario: &Scenario,
+    seed: u64,
     locum: &Path,
     tell: &mut dyn FnMut(News<'_>),
 ) -> Result<Outcome> {
     let mut nodes = Nodes::prepare(scenario, plant, locum)?;
     nodes.settle(scenario).context("the group does not settle")?;
+    let attackers = start_attackers(scenario, plant, seed)?;
     let clients = start_clients(scenario, plant)?;
     std::thread::sleep(CALM);
     let time = Time::starting_now(scenario.duration.0);
     for client in &clients {
         client.end_at(time.end);
     }
-    let faults = Stage::new(plant, &mut nodes, time).play(scenario, tell)?;
+    let faults = Stage::new(plant, &mut nodes, &attackers, time).play(scenario, tell)?;
     let statuses = nodes.statuses();
     let records: Vec<Record> = clients.into_iter().map(Client::record).collect::<Result<_>>()?;
     gather::outcome(scenario, &nodes, statuses, records, faults, time)
+}
+
+/// Starts every hostile machine; they hear, and keep still.
+fn start_attackers(
+    scenario: &Scenario,
+    plant: &Plant,
+    seed: u64,
+) -> Result<BTreeMap<String, Attacker>> {
+    let names = scenario.hostiles.iter().map(|hostile| hostile.get_ref().name.clone());
+    let start = |(number, name): (u8, String)| {
+        let attacker = Attacker::start(plant.machine(&name)?, scenario, number, seed)?;
+        Ok((name, attacker))
+    };
+    (1..).zip(names).map(start).collect()
 }
 
 /// Starts every program of every client, and waits until each was answered once.

@@ -146,15 +146,12 @@ impl Role {
     /// Makes a namespace with a cable into this kind of machine.
     fn set_up(self, inside: &Namespace) -> Result<()> {
         match self {
-            Role::Node(_) => {
+            // What a hostile machine sends comes from a program on a TAP, too.
+            Role::Node(_) | Role::Hostile => {
                 inside.sysctl(&MUTE)?;
                 inside.ip(&uplink("br0", MACHINE_DEVICE, super::nodes::TAP, AGEING))
             }
             Role::Client(index) => set_up_client(inside, index),
-            Role::Hostile => {
-                inside.sysctl(&MUTE)?;
-                inside.ip(&format!("link set {MACHINE_DEVICE} up\n"))
-            }
         }
     }
 }

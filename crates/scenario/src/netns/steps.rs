@@ -1,5 +1,6 @@
 //! Carrying out the steps of a scenario at their times.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -8,6 +9,7 @@ use locum_link::segment::impair::Impairment;
 use locum_types::Mode;
 
 use super::Time;
+use super::hostile::Attacker;
 use super::life::conditions;
 use super::log::LoggedChange;
 use super::nodes::Nodes;
@@ -23,15 +25,21 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) struct Stage<'a> {
     plant: &'a Plant,
     nodes: &'a mut Nodes,
+    attackers: &'a BTreeMap<String, Attacker>,
     time: Time,
     looked: Duration,
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(plant: &'a Plant, nodes: &'a mut Nodes, time: Time) -> Stage<'a> {
+    pub(super) fn new(
+        plant: &'a Plant,
+        nodes: &'a mut Nodes,
+        attackers: &'a BTreeMap<String, Attacker>,
+        time: Time,
+    ) -> Stage<'a> {
         // What was logged so far is old.
         nodes.news();
-        Stage { plant, nodes, time, looked: Duration::ZERO }
+        Stage { plant, nodes, attackers, time, looked: Duration::ZERO }
     }
 
     /// Carries out all steps, and goes on to the end of the scenario.
@@ -100,9 +108,12 @@ impl<'a> Stage<'a> {
             }
             Action::LinkDown => self.plant.set_link(link()?, false),
             Action::LinkUp => self.plant.set_link(link()?, true),
-            Action::Attack | Action::Cease | Action::JumpClock => {
-                bail!("network namespaces cannot do this")
+            Action::Attack | Action::Cease => {
+                let name = step.hostile.as_deref().context("it needs a hostile machine")?;
+                let attacker = self.attackers.get(name);
+                attacker.context("the scenario has no such machine")?.arm(step.arsenal())
             }
+            Action::JumpClock => bail!("network namespaces cannot do this"),
         }
     }
 

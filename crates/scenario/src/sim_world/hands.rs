@@ -2,12 +2,11 @@
 
 use locum_link::segment::impair::Impairment;
 use locum_link::segment::rule::Direction;
-use locum_sim::{Arsenal, Jack, Weapon};
+use locum_sim::Jack;
 use locum_types::NodeId;
 
-use super::stage::{ATTACK_EVERY, Cable, Stage};
-use super::weapon_name;
-use crate::model::{Action, Span, Step, Way};
+use super::stage::{Cable, Stage};
+use crate::model::{Action, Step, Way};
 
 /// Does it, now. What a step names exists, and what its action needs is there: that was checked.
 pub(super) fn carry_out(stage: &mut Stage, step: &Step) {
@@ -114,10 +113,6 @@ fn set_link(stage: &mut Stage, cable: Cable, up: bool) {
 fn on_hostile(stage: &mut Stage, step: &Step) {
     let id = step.hostile.as_ref().and_then(|name| stage.hostiles.get(name));
     let Some(&id) = id else { return };
-    let named =
-        |weapon: &Weapon| step.weapons.iter().flatten().any(|name| *name == weapon_name(*weapon));
-    let weapons: Vec<Weapon> = Weapon::ALL.into_iter().filter(named).collect();
-    let every = step.every.map_or(ATTACK_EVERY, |Span(every)| every);
     let now = stage.world.now();
-    stage.world.hostile_mut(id).set_arsenal(now, &Arsenal::of(&weapons, every));
+    stage.world.hostile_mut(id).set_arsenal(now, &step.arsenal());
 }

@@ -14,8 +14,6 @@ use smoltcp::wire::{EthernetAddress, IpAddress};
 use crate::model::{self, Mac, ProgramKind, Scenario, Step};
 use crate::outcome::ClientTrack;
 
-/// How often a hostile machine does what it does.
-pub(super) const ATTACK_EVERY: Duration = Duration::from_millis(2);
 const FIRST_LOCAL_PORT: u16 = 40_000;
 
 /// A cable, by what is plugged into it.
