@@ -63,7 +63,7 @@ impl LeakChecker {
 }
 
 /// What makes a frame one of the service address, if anything does.
-fn speaks_for_service(identity: &Identity, frame: &[u8]) -> Option<&'static str> {
+pub(crate) fn speaks_for_service(identity: &Identity, frame: &[u8]) -> Option<&'static str> {
     let Ok(ethernet) = EthernetFrame::new_checked(frame) else { return Some("not a frame") };
     let is_service =
         |address: IpAddress| identity.service.iter().any(|cidr| cidr.address() == address);

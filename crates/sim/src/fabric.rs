@@ -3,6 +3,7 @@
 //! Each switch is a [`Segment`]; a trunk carries frames between a port of one and a port of another.
 //! Switches must form a tree: there is no spanning tree protocol.
 
+use locum_link::segment::impair::Impairment;
 use locum_link::segment::rule::Direction;
 use locum_link::segment::{self, PortId, Segment};
 use locum_types::Instant;
@@ -66,6 +67,16 @@ impl Fabric {
 
     pub(crate) fn recv<R>(&mut self, jack: Jack, receive: impl FnOnce(&[u8]) -> R) -> Option<R> {
         self.switches[jack.switch.0].recv(jack.port, receive)
+    }
+
+    pub(crate) fn impair(
+        &mut self,
+        jack: Jack,
+        direction: Direction,
+        impairment: Impairment,
+        seed: u64,
+    ) {
+        self.switches[jack.switch.0].set_impairment(jack.port, direction, impairment, seed);
     }
 
     pub(crate) fn set_cut(&mut self, jack: Jack, direction: Direction, cut: bool) {

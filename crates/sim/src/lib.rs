@@ -19,6 +19,8 @@ mod machine;
 mod neighbour;
 mod program;
 mod record;
+mod sniff;
+pub mod swarm;
 mod world;
 
 pub use checker::{Leak, LeakChecker};
@@ -30,4 +32,6 @@ pub use lan::{ECHO_PORT, Lan};
 pub use neighbour::{Habits, NeighbourCounters, NeighbourState, NeighbourTable};
 pub use program::Program;
 pub use record::{Record, Request};
-pub use world::{HostId, NodeIndex, NodeState, Sight, Station, World, WorldEvent, WorldEventKind};
+pub use world::{
+    HostId, HostileId, NodeIndex, NodeState, Sight, Station, World, WorldEvent, WorldEventKind,
+};

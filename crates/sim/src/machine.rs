@@ -22,6 +22,10 @@ pub(crate) struct Machine {
     pub(crate) heartbeat: Option<Jack>,
     pub(crate) clock: MachineClock,
     pub(crate) cpu: Cpu,
+    /// Whether the machine stands still, and its clock too.
+    pub(crate) suspended: bool,
+    /// Whether its beats are lost, and nothing else.
+    pub(crate) muted: bool,
     pub(crate) process: Option<Process>,
     backlog: VecDeque<(Port, Vec<u8>)>,
     backlog_dropped: u64,
@@ -34,6 +38,8 @@ pub(crate) struct Process {
     pub(crate) node: Node,
     pub(crate) frozen: bool,
     pub(crate) will: Vec<WillFrame>,
+    /// The mode it last reported.
+    pub(crate) reported: Mode,
     pub(crate) stage: Stage,
     /// Signals and commands for a process that does not run now.
     inputs: Vec<Input>,
@@ -52,7 +58,7 @@ pub(crate) enum Stage {
     Interrupted(Instant),
 }
 
-/// How a process gets at a processor.
+/// How a process gets at a processor: its turns may wait, and so may what it sends, now and then.
 #[derive(Clone, Debug)]
 pub(crate) struct Cpu {
     wait_max: Duration,
@@ -62,11 +68,6 @@ pub(crate) struct Cpu {
 impl Cpu {
     pub(crate) fn new(seed: u64) -> Self {
         Cpu { wait_max: Duration::ZERO, rng: Rng::with_seed(seed) }
-    }
-
-    /// From now on every turn waits for up to `wait_max`, and so does what it sends, now and then.
-    pub(crate) fn starve(&mut self, wait_max: Duration) {
-        self.wait_max = wait_max;
     }
 
     /// How long the process waits for its turn.
@@ -95,6 +96,8 @@ impl Machine {
             heartbeat,
             clock: MachineClock::default(),
             cpu,
+            suspended: false,
+            muted: false,
             process: None,
             backlog: VecDeque::new(),
             backlog_dropped: 0,
@@ -122,6 +125,7 @@ impl Machine {
             node,
             frozen: false,
             will: Vec::new(),
+            reported: Mode::Joining,
             stage: Stage::Asleep,
             inputs: Vec::new(),
             deadline: None,
@@ -135,11 +139,42 @@ impl Machine {
         self.process.take().map(|process| process.will)
     }
 
+    /// Whether there is a process that is neither stopped nor suspended.
+    pub(crate) fn runs(&self) -> bool {
+        !self.suspended && self.process.as_ref().is_some_and(|process| !process.frozen)
+    }
+
+    /// The machine stands still, or goes on.
+    pub(crate) fn set_suspended(&mut self, world: Instant, suspended: bool) {
+        self.suspended = suspended;
+        self.clock.set_stopped(world, suspended);
+        self.note_deadline();
+    }
+
+    /// From now on every turn of the process waits for up to `wait_max`.
+    pub(crate) fn starve(&mut self, world: Instant, wait_max: Duration) {
+        self.cpu.wait_max = wait_max;
+        // Who is fed needs not wait any longer.
+        let sooner = |at: Instant| if wait_max.is_zero() { at.min(world) } else { at };
+        if let Some(process) = &mut self.process {
+            process.stage = match process.stage {
+                Stage::Asleep => Stage::Asleep,
+                Stage::Ready(at) => Stage::Ready(sooner(at)),
+                Stage::Interrupted(at) => Stage::Interrupted(sooner(at)),
+            };
+        }
+    }
+
     /// Gives the process an input, or keeps it until the process runs; true if it took it at once.
     pub(crate) fn tell(&mut self, world: Instant, input: Input) -> bool {
         let local = self.clock.at(world);
         match &mut self.process {
-            Some(process) if !process.frozen && process.stage == Stage::Asleep => {
+            Some(process)
+                if !process.frozen
+                    && !self.suspended
+                    && process.stage == Stage::Asleep
+                    && process.inputs.is_empty() =>
+            {
                 process.node.handle(local, input);
                 true
             }
@@ -159,7 +194,7 @@ impl Machine {
 
     /// When something is to be done here; never while frozen.
     pub(crate) fn next_event(&self, now: Instant) -> Option<Instant> {
-        let process = self.process.as_ref().filter(|process| !process.frozen)?;
+        let process = self.process.as_ref().filter(|_| self.runs())?;
         match process.stage {
             Stage::Ready(at) | Stage::Interrupted(at) => Some(at),
             Stage::Asleep if !self.backlog.is_empty() || !process.inputs.is_empty() => Some(now),
@@ -177,9 +212,9 @@ impl Machine {
 
     /// Takes what waits at the cables: to the process if it reads, else to the backlog.
     pub(crate) fn collect(&mut self, fabric: &mut Fabric) {
-        let reads = self.process.as_ref().is_some_and(|process| {
-            !process.frozen && process.stage == Stage::Asleep && self.cpu.wait_max.is_zero()
-        });
+        let asleep = |process: &Process| process.stage == Stage::Asleep;
+        let reads =
+            self.runs() && self.cpu.wait_max.is_zero() && self.process.as_ref().is_some_and(asleep);
         for port in [Port::Service, Port::Heartbeat] {
             if port == Port::Heartbeat && self.heartbeat.is_none() {
                 continue;

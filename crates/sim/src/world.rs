@@ -9,20 +9,20 @@ mod run;
 mod sight;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use fastrand::Rng;
 use locum_appliance::{NodeConfig, NodeStatus, WillFrame};
 use locum_link::segment::{self, Segment};
 use locum_monitor::Event;
 use locum_types::{Instant, Mode, NodeId};
-use std::time::Duration;
 
 use self::sight::{Overlaps, TraceHash, Watcher};
 pub use self::sight::{Sight, Station};
 use crate::clock::MachineClock;
 use crate::fabric::{Fabric, Jack, SwitchId, TrunkId};
 use crate::machine::{Cpu, Machine};
-use crate::{Host, Lan, LeakChecker};
+use crate::{Host, Hostile, Lan, LeakChecker};
 
 /// A node of the world, in the order they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,6 +31,10 @@ pub struct NodeIndex(pub usize);
 /// A host of the world, in the order they were added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostId(pub usize);
+
+/// A hostile machine of the world, in the order they were added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostileId(pub usize);
 
 /// Whether a node's process runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,9 +67,9 @@ pub enum WorldEventKind {
     Fault(&'static str),
 }
 
-/// A client machine and its cable.
-struct Plugged {
-    host: Host,
+/// A machine that is no node, and its cable.
+struct Plugged<M> {
+    machine: M,
     jack: Jack,
     /// When it wants its next turn.
     deadline: Option<Instant>,
@@ -77,7 +81,8 @@ pub struct World {
     rng: Rng,
     fabric: Fabric,
     machines: Vec<Machine>,
-    hosts: Vec<Plugged>,
+    hosts: Vec<Plugged<Host>>,
+    hostiles: Vec<Plugged<Hostile>>,
     /// Wills on their way out of a warden.
     wills: VecDeque<(Instant, NodeIndex, Vec<WillFrame>)>,
     events: Vec<WorldEvent>,
@@ -101,6 +106,7 @@ impl World {
             fabric,
             machines: Vec::new(),
             hosts: Vec::new(),
+            hostiles: Vec::new(),
             wills: VecDeque::new(),
             events: Vec::new(),
             leaks: LeakChecker::default(),
@@ -162,8 +168,15 @@ impl World {
     /// Plugs in a host.
     pub fn add_host_at(&mut self, switch: SwitchId, host: Host) -> HostId {
         let jack = self.fabric.add_jack(switch);
-        self.hosts.push(Plugged { host, jack, deadline: Some(Instant::ZERO) });
+        self.hosts.push(Plugged { machine: host, jack, deadline: Some(Instant::ZERO) });
         HostId(self.hosts.len() - 1)
+    }
+
+    /// Plugs in a hostile machine.
+    pub fn add_hostile_at(&mut self, switch: SwitchId, hostile: Hostile) -> HostileId {
+        let jack = self.fabric.add_jack(switch);
+        self.hostiles.push(Plugged { machine: hostile, jack, deadline: Some(Instant::ZERO) });
+        HostileId(self.hostiles.len() - 1)
     }
 
     /// Shows `watcher` every frame that a station sends, in order.
@@ -238,10 +251,11 @@ impl World {
 
     /// Whether a node's process runs.
     pub fn state(&self, index: NodeIndex) -> NodeState {
-        match &self.machines[index.0].process {
-            None => NodeState::Dead,
-            Some(process) if process.frozen => NodeState::Frozen,
-            Some(_) => NodeState::Running,
+        let machine = &self.machines[index.0];
+        match (&machine.process, machine.runs()) {
+            (None, _) => NodeState::Dead,
+            (Some(_), true) => NodeState::Running,
+            (Some(_), false) => NodeState::Frozen,
         }
     }
 
@@ -272,14 +286,26 @@ impl World {
 
     /// A host.
     pub fn host(&self, id: HostId) -> &Host {
-        &self.hosts[id.0].host
+        &self.hosts[id.0].machine
     }
 
     /// A host, to start programs on.
     pub fn host_mut(&mut self, id: HostId) -> &mut Host {
         let plugged = &mut self.hosts[id.0];
         plugged.deadline = Some(Instant::ZERO);
-        &mut plugged.host
+        &mut plugged.machine
+    }
+
+    /// A hostile machine, to give it weapons.
+    pub fn hostile_mut(&mut self, id: HostileId) -> &mut Hostile {
+        let plugged = &mut self.hostiles[id.0];
+        plugged.deadline = Some(Instant::ZERO);
+        &mut plugged.machine
+    }
+
+    /// Where a hostile machine's cable is plugged in.
+    pub fn jack_of_hostile(&self, id: HostileId) -> Jack {
+        self.hostiles[id.0].jack
     }
 
     /// Everything that happened to the nodes so far.

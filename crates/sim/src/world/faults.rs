@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use locum_appliance::{Node, Seeds};
+use locum_link::segment::impair::Impairment;
 use locum_link::segment::rule::Direction;
 use locum_monitor::Input;
 use locum_types::{BootNonce, NodeId, ResignReason};
@@ -45,35 +46,35 @@ impl World {
 
     /// SIGSTOP: the process stands still, its frames pile up.
     pub fn freeze(&mut self, index: NodeIndex) {
-        if let Some(process) = &mut self.machines[index.0].process {
-            process.frozen = true;
-            self.note_fault(index, "frozen");
-        }
+        self.set_frozen(index, true, "frozen");
     }
 
     /// SIGCONT.
     pub fn thaw(&mut self, index: NodeIndex) {
+        self.set_frozen(index, false, "thawed");
+    }
+
+    fn set_frozen(&mut self, index: NodeIndex, frozen: bool, what: &'static str) {
         if let Some(process) = &mut self.machines[index.0].process {
-            process.frozen = false;
-            self.note_fault(index, "thawed");
+            process.frozen = frozen;
+            self.note_fault(index, what);
         }
     }
 
-    /// Suspends the whole machine: like [`World::freeze`], and its clock stands still too.
+    /// Suspends the whole machine: its process and its clock stand still, its frames pile up.
     pub fn suspend(&mut self, index: NodeIndex) {
-        self.machines[index.0].clock.set_stopped(self.now, true);
-        self.freeze(index);
+        self.machines[index.0].set_suspended(self.now, true);
+        self.note_fault(index, "suspended");
     }
 
-    /// Resumes a suspended machine; `with_frames`: its cards still hold what arrived meanwhile.
-    pub fn resume(&mut self, index: NodeIndex, with_frames: bool) {
+    /// Resumes a suspended machine; `keeps_frames`: its cards still hold what arrived meanwhile.
+    pub fn resume(&mut self, index: NodeIndex, keeps_frames: bool) {
         let machine = &mut self.machines[index.0];
-        machine.clock.set_stopped(self.now, false);
-        if !with_frames {
+        machine.set_suspended(self.now, false);
+        if !keeps_frames {
             machine.lose_backlog();
         }
-        machine.note_deadline();
-        self.thaw(index);
+        self.note_fault(index, "resumed");
     }
 
     /// Gives a node's machine another clock.
@@ -93,7 +94,7 @@ impl World {
 
     /// Starves a node of its processor: every turn waits for up to `wait_max`; zero ends it.
     pub fn starve(&mut self, index: NodeIndex, wait_max: Duration) {
-        self.machines[index.0].cpu.starve(wait_max);
+        self.machines[index.0].starve(self.now, wait_max);
         self.note_fault(index, if wait_max.is_zero() { "fed" } else { "starved" });
     }
 
@@ -123,6 +124,17 @@ impl World {
     /// Cuts, or mends, one direction of any cable, as seen from its station.
     pub fn cut_jack_one_way(&mut self, jack: Jack, direction: Direction, cut: bool) {
         self.fabric.set_cut(jack, direction, cut);
+    }
+
+    /// From now on the beats of a node are lost, or not any more; nothing else is.
+    pub fn mute_beats(&mut self, index: NodeIndex, muted: bool) {
+        self.machines[index.0].muted = muted;
+    }
+
+    /// Says what one direction of a cable does to frames.
+    pub fn impair(&mut self, jack: Jack, direction: Direction, impairment: Impairment) {
+        let seed = self.rng.u64(..);
+        self.fabric.impair(jack, direction, impairment, seed);
     }
 
     /// Takes a node's interface down or up; the node sees it.

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use locum_appliance::Notice;
+use locum_appliance::{Notice, Port};
+use locum_monitor::Event;
 use locum_types::{Instant, Mode};
 
-use super::sight::{Sight, Station};
-use super::{NodeIndex, World, WorldEvent, WorldEventKind};
-use crate::machine::Stage;
+use super::sight::{Outlet, Sight, Station};
+use super::{HostId, HostileId, NodeIndex, Plugged, World, WorldEvent, WorldEventKind};
+use crate::machine::{Machine, Stage};
+use crate::sniff::beat_payload;
 
 /// Rounds of frames and answers at one instant; more is a storm, and a bug.
 const ROUNDS_MAX: usize = 10_000;
@@ -18,9 +20,10 @@ impl World {
         let now = self.now;
         let nodes = self.machines.iter().filter_map(|machine| machine.next_event(now)).min();
         let hosts = self.hosts.iter().filter_map(|plugged| plugged.deadline).min();
+        let hostiles = self.hostiles.iter().filter_map(|plugged| plugged.deadline).min();
         let wills = self.wills.front().map(|&(at, _, _)| at);
         let frames = self.fabric.next_delivery();
-        let next = [nodes, hosts, wills, frames].into_iter().flatten().min();
+        let next = [nodes, hosts, hostiles, wills, frames].into_iter().flatten().min();
         next.map(|at| at.max(now))
     }
 
@@ -35,6 +38,14 @@ impl World {
             self.step();
         }
         self.now = self.now.max(end);
+    }
+
+    /// Moves on to the next event, which [`World::step`] is to carry out, or to `end`; true if there
+    /// is one by then.
+    pub fn advance(&mut self, end: Instant) -> bool {
+        let next = self.next_event().filter(|&at| at <= end);
+        self.now = next.unwrap_or(self.now.max(end));
+        next.is_some()
     }
 
     /// Lets `duration` pass.
@@ -80,9 +91,11 @@ impl World {
         for index in 0..self.hosts.len() {
             self.turn_host(index);
         }
+        for index in 0..self.hostiles.len() {
+            self.turn_hostile(index);
+        }
         let now = self.now;
-        let active =
-            |machine: &&crate::machine::Machine| machine.mode_at(now) == Some(Mode::Active);
+        let active = |machine: &&Machine| machine.mode_at(now) == Some(Mode::Active);
         self.overlaps.note(now, self.machines.iter().filter(active).count());
     }
 
@@ -147,27 +160,15 @@ impl World {
         let local = machine.clock.at(now);
         let (service, heartbeat) = (machine.service, machine.heartbeat.unwrap_or(machine.service));
         let Some(process) = &mut machine.process else { return };
-        let mode = process.node.mode_at(local);
         let identity = &machine.config.identity;
-        let (fabric, leaks) = (&mut self.fabric, &mut self.leaks);
-        let (trace, watchers) = (&mut self.trace, &mut self.watchers);
-        let mut send = |port, frame: &[u8]| {
-            let jack = match port {
-                locum_appliance::Port::Service => service,
-                locum_appliance::Port::Heartbeat => heartbeat,
-            };
-            leaks.check(now, identity, mode, frame);
-            let sight =
-                Sight { at: now, from: Station::Node(index), mode: Some(mode), jack, frame };
-            trace.note(&sight);
-            watchers.iter_mut().for_each(|watcher| watcher(&sight));
-            fabric.send(now, jack, frame);
-        };
-        while process.node.poll_transmit(local, &mut send).is_some() {}
         let mut finished = false;
+        // A change of mode was decided before the service worked: what leaves now is said in the new one.
         while let Some(notice) = process.node.poll_notice() {
             match notice {
                 Notice::Event(event) => {
+                    if let Event::ModeChanged { to, .. } = event {
+                        process.reported = to;
+                    }
                     let kind = WorldEventKind::Reported(event);
                     self.events.push(WorldEvent { at: now, node: identity.node, kind });
                 }
@@ -175,6 +176,23 @@ impl World {
                 Notice::Finished => finished = true,
             }
         }
+        let (mode, muted, from) = (process.reported, machine.muted, Station::Node(index));
+        let leaks = &mut self.leaks;
+        let mut outlet = Outlet {
+            fabric: &mut self.fabric,
+            trace: &mut self.trace,
+            watchers: &mut self.watchers,
+        };
+        let mut send = |port, frame: &[u8]| {
+            let jack = match port {
+                Port::Service => service,
+                Port::Heartbeat => heartbeat,
+            };
+            leaks.check(now, identity, mode, frame);
+            let lost = muted && beat_payload(frame).is_some();
+            outlet.send(Sight { at: now, local, from, mode: Some(mode), jack, lost, frame });
+        };
+        while process.node.poll_transmit(local, &mut send).is_some() {}
         if finished {
             self.machines[index.0].end();
             self.note_fault(index, "exited");
@@ -185,34 +203,53 @@ impl World {
 
     fn turn_host(&mut self, index: usize) {
         let now = self.now;
-        let plugged = &mut self.hosts[index];
-        let host = &mut plugged.host;
-        let mut due = plugged.deadline.is_some_and(|at| at <= now);
-        while self.fabric.recv(plugged.jack, |frame| host.receive(now, frame)).is_some() {
+        let Plugged { machine: host, jack, deadline } = &mut self.hosts[index];
+        let mut due = deadline.is_some_and(|at| at <= now);
+        while self.fabric.recv(*jack, |frame| host.receive(now, frame)).is_some() {
             due = true;
         }
         if !due {
             return;
         }
         host.turn(now);
-        let (fabric, jack) = (&mut self.fabric, plugged.jack);
-        let (trace, watchers) = (&mut self.trace, &mut self.watchers);
-        let from = Station::Host(super::HostId(index));
-        let mut send = |frame: &[u8]| {
-            let sight = Sight { at: now, from, mode: None, jack, frame };
-            trace.note(&sight);
-            watchers.iter_mut().for_each(|watcher| watcher(&sight));
-            fabric.send(now, jack, frame);
+        let (from, jack) = (Station::Host(HostId(index)), *jack);
+        let mut outlet = Outlet {
+            fabric: &mut self.fabric,
+            trace: &mut self.trace,
+            watchers: &mut self.watchers,
         };
+        let sight = Sight { at: now, local: now, from, mode: None, jack, lost: false, frame: &[] };
+        let mut send = |frame: &[u8]| outlet.send(Sight { frame, ..sight });
         while host.poll_transmit(&mut send).is_some() {}
-        plugged.deadline = host.poll_deadline(now);
+        *deadline = host.poll_deadline(now);
+    }
+
+    fn turn_hostile(&mut self, index: usize) {
+        let now = self.now;
+        let Plugged { machine: hostile, jack, deadline } = &mut self.hostiles[index];
+        while self.fabric.recv(*jack, |frame| hostile.receive(frame)).is_some() {}
+        if deadline.is_none_or(|at| at > now) {
+            return;
+        }
+        hostile.turn(now);
+        let (from, jack) = (Station::Hostile(HostileId(index)), *jack);
+        let mut outlet = Outlet {
+            fabric: &mut self.fabric,
+            trace: &mut self.trace,
+            watchers: &mut self.watchers,
+        };
+        let sight = Sight { at: now, local: now, from, mode: None, jack, lost: false, frame: &[] };
+        let mut send = |frame: &[u8]| outlet.send(Sight { frame, ..sight });
+        while hostile.poll_transmit(&mut send).is_some() {}
+        *deadline = hostile.poll_deadline();
     }
 
     fn send_wills(&mut self) {
         while self.wills.front().is_some_and(|&(at, _, _)| at <= self.now) {
             let Some((_, index, will)) = self.wills.pop_front() else { return };
-            for frame in will {
-                let jack = self.machines[index.0].jack(frame.port);
+            let machine = &self.machines[index.0];
+            for frame in will.iter().filter(|_| !machine.muted) {
+                let jack = machine.jack(frame.port);
                 self.fabric.send(self.now, jack, &frame.bytes);
             }
         }

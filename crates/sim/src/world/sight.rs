@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use locum_types::{Instant, Mode};
 
-use super::{HostId, NodeIndex};
+use super::{HostId, HostileId, NodeIndex};
 use crate::Jack;
+use crate::fabric::Fabric;
 
 /// Who sent a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +15,8 @@ pub enum Station {
     Node(NodeIndex),
     /// A client machine.
     Host(HostId),
+    /// A hostile machine.
+    Hostile(HostileId),
 }
 
 /// A frame that leaves a station.
@@ -21,18 +24,39 @@ pub enum Station {
 pub struct Sight<'a> {
     /// When.
     pub at: Instant,
+    /// The same moment by the sender's own clock.
+    pub local: Instant,
     /// Whose it is.
     pub from: Station,
-    /// The mode of a node.
+    /// The mode that a node last reported.
     pub mode: Option<Mode>,
     /// The cable it leaves by.
     pub jack: Jack,
+    /// Whether it gets no further.
+    pub lost: bool,
     /// The whole frame.
     pub frame: &'a [u8],
 }
 
 /// Somebody who watches.
 pub(super) type Watcher = Box<dyn FnMut(&Sight<'_>)>;
+
+/// The way out of a station: hashed, watched, and into the network.
+pub(super) struct Outlet<'a> {
+    pub(super) fabric: &'a mut Fabric,
+    pub(super) trace: &'a mut TraceHash,
+    pub(super) watchers: &'a mut [Watcher],
+}
+
+impl Outlet<'_> {
+    pub(super) fn send(&mut self, sight: Sight<'_>) {
+        self.trace.note(&sight);
+        self.watchers.iter_mut().for_each(|watcher| watcher(&sight));
+        if !sight.lost {
+            self.fabric.send(sight.at, sight.jack, sight.frame);
+        }
+    }
+}
 
 /// A running hash of everything that was sent. Not cryptographic: it tells runs apart, not enemies.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +67,7 @@ impl TraceHash {
         let station = match sight.from {
             Station::Node(NodeIndex(index)) => index as u64,
             Station::Host(HostId(index)) => index as u64 | 1 << 32,
+            Station::Hostile(HostileId(index)) => index as u64 | 2 << 32,
         };
         self.mix(sight.at.as_nanos());
         self.mix(station);

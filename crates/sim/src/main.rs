@@ -1,0 +1,12 @@
+//! `locum-sim`: many runs of the swarm, one run line by line, or the least that still fails.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
+
+mod command;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    command::main()
+}

@@ -1,0 +1,18 @@
+//! Many runs, each with its own topology, timings and faults, all drawn from its seed.
+//!
+//! A run has a safety phase, in which anything may break, and a liveness phase, in which a core is
+//! healed and must settle and serve within a bounded time. Rules are checked from outside the nodes.
+
+mod audit;
+mod calm;
+mod draw;
+mod plan;
+mod promise;
+mod referee;
+mod run;
+mod stage;
+mod wire;
+
+pub use plan::{Cable, ClientPlan, Fault, FaultKind, NodePlan, Plan, ProgramPlan};
+pub use referee::Violation;
+pub use run::{Narrator, Report, Silent, run};

@@ -1,0 +1,118 @@
+//! When which node was last disturbed, by the plan alone: what the referee may expect follows from it.
+
+use std::time::Duration;
+
+use locum_types::Instant;
+
+use super::plan::{Cable, FaultKind, Plan};
+use crate::Weapon;
+
+/// The disturbances of one run.
+#[derive(Clone, Debug)]
+pub(super) struct Calm {
+    /// Of each node's process.
+    process: Vec<Vec<Period>>,
+    /// Of each node's service link.
+    link: Vec<Vec<Period>>,
+    /// Of each node's beats alone: whoever probes is still answered.
+    soft: Vec<Vec<Period>>,
+    /// When the place may change hands by request.
+    requests: Vec<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Period {
+    from: Instant,
+    to: Instant,
+}
+
+impl Calm {
+    /// The disturbances of a plan of which the faults in `skip` are left out.
+    pub(super) fn of(plan: &Plan, skip: &[usize]) -> Self {
+        let nodes = plan.nodes.len();
+        let mut calm = Calm {
+            process: vec![vec![]; nodes],
+            link: vec![vec![]; nodes],
+            soft: vec![vec![]; nodes],
+            requests: vec![],
+        };
+        for (node, plan) in plan.nodes.iter().enumerate() {
+            let period = Period { from: Instant::ZERO, to: Instant::ZERO + plan.starts_at };
+            calm.process[node].push(period);
+        }
+        let faults = plan.faults.iter().enumerate().filter(|(index, _)| !skip.contains(index));
+        for (_, fault) in faults {
+            let from = Instant::ZERO + fault.at;
+            let period = Period { from, to: from + fault.lasts.min(plan.safety - fault.at) };
+            calm.note(&fault.kind, period);
+        }
+        // Whoever stayed dead until then may be started.
+        let healed = Instant::ZERO + plan.safety;
+        for periods in &mut calm.process {
+            periods.push(Period { from: healed, to: healed });
+        }
+        calm
+    }
+
+    fn note(&mut self, kind: &FaultKind, period: Period) {
+        match kind {
+            FaultKind::Kill { node, .. }
+            | FaultKind::Freeze { node }
+            | FaultKind::Suspend { node, .. }
+            | FaultKind::Jump { node, .. }
+            | FaultKind::Starve { node, .. } => self.process[*node].push(period),
+            FaultKind::LinkDown { node }
+            | FaultKind::Cut { cable: Cable::Node(node), .. }
+            | FaultKind::Impair { cable: Cable::Node(node), .. } => self.link[*node].push(period),
+            FaultKind::Terminate { node } | FaultKind::Sick { node } => {
+                self.process[*node].push(period);
+                self.requests.push(period.from);
+                self.requests.push(period.to);
+            }
+            FaultKind::Deafness { node }
+            | FaultKind::Cut { cable: Cable::Heartbeat(node), .. }
+            | FaultKind::Impair { cable: Cable::Heartbeat(node), .. } => {
+                self.soft[*node].push(period);
+            }
+            FaultKind::Cut { cable: Cable::Client(_), .. }
+            | FaultKind::Impair { cable: Cable::Client(_), .. } => {}
+            FaultKind::Cut { cable: Cable::Trunk(_), .. }
+            | FaultKind::Impair { cable: Cable::Trunk(_), .. } => self.disturb_all(period),
+            FaultKind::HandOver => self.requests.push(period.from),
+            FaultKind::Attack { weapons } => {
+                if weapons.contains(&Weapon::MacSpoof) {
+                    self.disturb_all(period);
+                }
+            }
+        }
+    }
+
+    fn disturb_all(&mut self, period: Period) {
+        self.link.iter_mut().for_each(|periods| periods.push(period));
+    }
+
+    /// The latest moment up to `now` at which a node, its beats included, was disturbed.
+    pub(super) fn disturbed_at(&self, node: usize, now: Instant) -> Instant {
+        self.hard_disturbed_at(node, now).max(latest(&self.soft[node], now))
+    }
+
+    /// The same, of its process and service link.
+    pub(super) fn hard_disturbed_at(&self, node: usize, now: Instant) -> Instant {
+        latest(&self.process[node], now).max(self.link_disturbed_at(node, now))
+    }
+
+    /// The same, of its service link alone.
+    pub(super) fn link_disturbed_at(&self, node: usize, now: Instant) -> Instant {
+        latest(&self.link[node], now)
+    }
+
+    /// Whether somebody asked for a change within `before` up to `now`.
+    pub(super) fn requested_within(&self, now: Instant, before: Duration) -> bool {
+        self.requests.iter().any(|&at| at <= now && now - at <= before)
+    }
+}
+
+fn latest(periods: &[Period], now: Instant) -> Instant {
+    let begun = periods.iter().filter(|period| period.from <= now);
+    begun.map(|period| period.to.min(now)).max().unwrap_or(Instant::ZERO)
+}

@@ -1,0 +1,340 @@
+//! From a plan to a world: builds it, breaks it, mends it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use locum_link::segment;
+use locum_link::segment::rule::Direction;
+use locum_monitor::Input;
+use locum_types::{Health, Instant};
+use smoltcp::wire::{EthernetAddress, IpAddress};
+
+use super::plan::{Cable, ClientPlan, Fault, FaultKind, Plan, ProgramPlan};
+use crate::neighbour::Habits;
+use crate::{
+    Arsenal, ECHO_PORT, Host, HostId, Hostile, HostileId, Jack, Lan, MachineClock, NodeIndex,
+    Program, SwitchId, TrunkId, Weapon, World,
+};
+
+/// A world that follows a plan.
+pub(super) struct Stage<'a> {
+    plan: &'a Plan,
+    pub(super) world: World,
+    trunks: Vec<TrunkId>,
+    pub(super) clients: Vec<HostId>,
+    hostile: Option<HostileId>,
+    /// The faults in force, by their position in the plan.
+    in_force: BTreeSet<usize>,
+    /// What is to come: when, which fault, and whether it begins.
+    timeline: Vec<(Instant, Cue)>,
+    next: usize,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Cue {
+    Start(usize),
+    Begin(usize),
+    End(usize),
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(plan: &'a Plan, skip: &[usize]) -> Self {
+        let mut world = World::new(plan.seed);
+        let lan = lan(plan);
+        let config = segment::Config { ageing: plan.ageing, ..segment::Config::default() };
+        world.segment_mut().set_ageing(plan.ageing);
+        let mut trunks = Vec::new();
+        for (index, &to) in plan.trunks.iter().enumerate() {
+            let switch = world.add_switch(config);
+            debug_assert_eq!(switch, SwitchId(index + 1));
+            trunks.push(world.join(switch, SwitchId(to)));
+        }
+        if plan.nodes.iter().any(|node| node.heartbeat.is_some()) {
+            world.add_switch(config);
+        }
+        for (index, node) in plan.nodes.iter().enumerate() {
+            let config = lan.node(index as u8 + 1);
+            let heartbeat = node.heartbeat.map(SwitchId);
+            let index = world.add_machine(config, SwitchId(node.switch), heartbeat);
+            let local = Instant::ZERO + node.clock;
+            world.set_clock(index, MachineClock::new(Instant::ZERO, local, node.ppm));
+        }
+        let clients =
+            (0..plan.clients.len()).map(|index| add_client(&mut world, plan, index)).collect();
+        let hostile = plan.hostile.map(|switch| add_hostile(&mut world, plan, switch));
+        let mut stage = Stage {
+            plan,
+            world,
+            trunks,
+            clients,
+            hostile,
+            in_force: BTreeSet::new(),
+            timeline: timeline(plan, skip),
+            next: 0,
+        };
+        stage.set_cables();
+        stage
+    }
+
+    /// When something is to be done next.
+    pub(super) fn next_cue(&self) -> Option<Instant> {
+        self.timeline.get(self.next).map(|&(at, _)| at)
+    }
+
+    /// The next thing that is due now.
+    pub(super) fn next_due(&mut self) -> Option<Cue> {
+        let &(at, cue) = self.timeline.get(self.next)?;
+        let due = at <= self.world.now();
+        self.next += usize::from(due);
+        due.then_some(cue)
+    }
+
+    /// Does it.
+    pub(super) fn play(&mut self, cue: Cue) {
+        match cue {
+            Cue::Start(node) => self.world.start(NodeIndex(node)),
+            Cue::Begin(fault) => self.begin(fault),
+            Cue::End(fault) => self.end(fault),
+        }
+    }
+
+    /// Mends everything.
+    pub(super) fn heal(&mut self) {
+        self.next = self.timeline.len();
+        for fault in std::mem::take(&mut self.in_force) {
+            self.unmake(&self.plan.faults[fault]);
+        }
+    }
+
+    /// Brings the core back, and leaves the casualties dead.
+    pub(super) fn gather(&mut self) {
+        for index in self.world.nodes() {
+            if self.plan.casualties.contains(&index.0) {
+                self.world.kill(index, false);
+            } else {
+                self.world.start(index);
+            }
+        }
+    }
+
+    fn begin(&mut self, index: usize) {
+        let fault = &self.plan.faults[index];
+        self.in_force.insert(index);
+        let world = &mut self.world;
+        match &fault.kind {
+            FaultKind::Kill { node, warden } => world.kill(NodeIndex(*node), *warden),
+            FaultKind::Terminate { node } => world.shut_down(NodeIndex(*node)),
+            FaultKind::Freeze { node } => world.freeze(NodeIndex(*node)),
+            FaultKind::Suspend { node, .. } => world.suspend(NodeIndex(*node)),
+            FaultKind::Jump { node, by } => world.jump_clock(NodeIndex(*node), *by),
+            FaultKind::Starve { node, wait_max } => world.starve(NodeIndex(*node), *wait_max),
+            FaultKind::Sick { node } => world.tell(NodeIndex(*node), Input::Health(Health::Failed)),
+            FaultKind::LinkDown { node } => world.set_link(NodeIndex(*node), false),
+            FaultKind::Cut { .. } | FaultKind::Impair { .. } | FaultKind::Deafness { .. } => {
+                self.set_cables()
+            }
+            FaultKind::HandOver => {
+                if let Some(&active) = world.active().first() {
+                    world.hand_over(active, None);
+                }
+            }
+            FaultKind::Attack { weapons } => self.attack(weapons),
+        }
+    }
+
+    fn end(&mut self, index: usize) {
+        if self.in_force.remove(&index) {
+            self.unmake(&self.plan.faults[index]);
+        }
+    }
+
+    /// Ends a fault, unless another one of its kind holds its victim too.
+    fn unmake(&mut self, fault: &Fault) {
+        let held = |node: usize, stage: &Self| stage.holds(node, &fault.kind);
+        match &fault.kind {
+            FaultKind::Kill { node, .. } | FaultKind::Terminate { node } if !held(*node, self) => {
+                self.world.start(NodeIndex(*node));
+            }
+            FaultKind::Freeze { node } if !held(*node, self) => self.world.thaw(NodeIndex(*node)),
+            FaultKind::Suspend { node, keeps_frames } if !held(*node, self) => {
+                self.world.resume(NodeIndex(*node), *keeps_frames);
+            }
+            FaultKind::Starve { node, .. } if !held(*node, self) => {
+                self.world.starve(NodeIndex(*node), Duration::ZERO);
+            }
+            FaultKind::Sick { node } if !held(*node, self) => {
+                self.world.tell(NodeIndex(*node), Input::Health(Health::Ok));
+            }
+            FaultKind::LinkDown { node } if !held(*node, self) => {
+                self.world.set_link(NodeIndex(*node), true);
+            }
+            FaultKind::Cut { .. } | FaultKind::Impair { .. } | FaultKind::Deafness { .. } => {
+                self.set_cables()
+            }
+            FaultKind::Attack { .. } => self.attack(&[]),
+            FaultKind::Kill { .. }
+            | FaultKind::Terminate { .. }
+            | FaultKind::Freeze { .. }
+            | FaultKind::Suspend { .. }
+            | FaultKind::Starve { .. }
+            | FaultKind::Sick { .. }
+            | FaultKind::LinkDown { .. }
+            | FaultKind::Jump { .. }
+            | FaultKind::HandOver => {}
+        }
+    }
+
+    /// Whether another fault that is in force has the same effect on a node.
+    fn holds(&self, node: usize, kind: &FaultKind) -> bool {
+        self.in_force.iter().any(|&index| {
+            let other = &self.plan.faults[index].kind;
+            effect(other).is_some_and(|effect_of_other| {
+                effect(kind).is_some_and(|ours| ours == effect_of_other && ours.1 == node)
+            })
+        })
+    }
+
+    fn attack(&mut self, weapons: &[Weapon]) {
+        if let Some(hostile) = self.hostile {
+            let now = self.world.now();
+            let arsenal = Arsenal::of(weapons, self.plan.interval);
+            self.world.hostile_mut(hostile).set_arsenal(now, &arsenal);
+        }
+    }
+
+    /// Sets every cable to what the plan and the faults in force say.
+    fn set_cables(&mut self) {
+        let plan = self.plan;
+        let nodes = (0..plan.nodes.len()).map(Cable::Node);
+        let heartbeats = (0..plan.nodes.len()).filter(|&node| plan.nodes[node].heartbeat.is_some());
+        let clients = (0..plan.clients.len()).map(Cable::Client);
+        let trunks = (0..plan.trunks.len()).map(Cable::Trunk);
+        for cable in nodes.chain(heartbeats.map(Cable::Heartbeat)).chain(clients).chain(trunks) {
+            self.set_cable(cable);
+        }
+        self.set_deafness();
+    }
+
+    fn set_cable(&mut self, cable: Cable) {
+        let Some(jack) = self.jack(cable) else { return };
+        let mut with = &self.plan.cable;
+        let mut cut = [false; 2];
+        for &index in &self.in_force {
+            let kind = &self.plan.faults[index].kind;
+            if let FaultKind::Impair { cable: other, with: bad } = kind
+                && *other == cable
+            {
+                with = bad;
+            }
+            if let FaultKind::Cut { cable: other, way } = kind
+                && *other == cable
+            {
+                cut[0] |= *way != Some(Direction::Receive);
+                cut[1] |= *way != Some(Direction::Transmit);
+            }
+        }
+        for (direction, cut) in [Direction::Transmit, Direction::Receive].into_iter().zip(cut) {
+            self.world.cut_jack_one_way(jack, direction, cut);
+            self.world.impair(jack, direction, with.clone());
+        }
+    }
+
+    fn jack(&self, cable: Cable) -> Option<Jack> {
+        match cable {
+            Cable::Node(node) => Some(self.world.jack_of(NodeIndex(node))),
+            Cable::Heartbeat(node) => self.world.heartbeat_jack_of(NodeIndex(node)),
+            Cable::Client(client) => {
+                self.clients.get(client).map(|&id| self.world.jack_of_host(id))
+            }
+            Cable::Trunk(trunk) => self.trunks.get(trunk).map(|&id| self.world.trunk(id)[0]),
+        }
+    }
+
+    /// Drops the beats of the nodes that are not to be heard.
+    fn set_deafness(&mut self) {
+        for node in 0..self.plan.nodes.len() {
+            let mute = self.in_force.iter().any(|&index| {
+                matches!(self.plan.faults[index].kind, FaultKind::Deafness { node: other } if other == node)
+            });
+            self.world.mute_beats(NodeIndex(node), mute);
+        }
+    }
+}
+
+/// What holds a node down: faults with the same word release it together.
+fn effect(kind: &FaultKind) -> Option<(&'static str, usize)> {
+    match kind {
+        FaultKind::Kill { node, .. } | FaultKind::Terminate { node } => Some(("dead", *node)),
+        FaultKind::Freeze { node } => Some(("frozen", *node)),
+        FaultKind::Suspend { node, .. } => Some(("suspended", *node)),
+        FaultKind::Starve { node, .. } => Some(("starved", *node)),
+        FaultKind::Sick { node } => Some(("sick", *node)),
+        FaultKind::LinkDown { node } => Some(("link", *node)),
+        FaultKind::Jump { .. }
+        | FaultKind::Cut { .. }
+        | FaultKind::Impair { .. }
+        | FaultKind::Deafness { .. }
+        | FaultKind::HandOver
+        | FaultKind::Attack { .. } => None,
+    }
+}
+
+fn timeline(plan: &Plan, skip: &[usize]) -> Vec<(Instant, Cue)> {
+    let starts =
+        plan.nodes.iter().enumerate().map(|(index, node)| (node.starts_at, Cue::Start(index)));
+    let faults = plan.faults.iter().enumerate().filter(|(index, _)| !skip.contains(index));
+    let faults = faults.flat_map(|(index, fault)| {
+        [(fault.at, Cue::Begin(index)), (fault.at + fault.lasts, Cue::End(index))]
+    });
+    let mut cues: Vec<_> =
+        starts.chain(faults).map(|(at, cue)| (Instant::ZERO + at, cue)).collect();
+    cues.sort();
+    cues
+}
+
+fn lan(plan: &Plan) -> Lan {
+    Lan {
+        nodes: plan.nodes.len() as u8,
+        priorities: plan.nodes.iter().map(|node| node.priority).collect(),
+        interval: plan.interval,
+        dead_after: plan.dead_after,
+        preempt: plan.preempt,
+        mac_mode: plan.mac_mode,
+        ..Lan::default()
+    }
+}
+
+fn add_client(world: &mut World, plan: &Plan, index: usize) -> HostId {
+    let ClientPlan { switch, every, programs, deaf } = &plan.clients[index];
+    let number = index as u8;
+    let habits = Habits { ignores_gratuitous: *deaf, ..Habits::default() };
+    let now = world.now();
+    let mac = Lan::client_mac(number);
+    let addresses = Lan::client_addresses(number);
+    let seed = plan.seed ^ u64::from(number);
+    let mut host =
+        Host::with_habits(&format!("client {index}"), mac, &addresses, habits, seed, now);
+    let v4 = IpAddress::Ipv4(Lan::SERVICE_V4);
+    let v6 = IpAddress::Ipv6(Lan::SERVICE_V6);
+    for (position, program) in programs.iter().enumerate() {
+        let (every, port) = (*every, 40_000 + 1000 * position as u16);
+        let ident = position as u16;
+        host.run(|sockets| match program {
+            ProgramPlan::Udp => Program::udp_echo(sockets, v4, ECHO_PORT, port, every, now),
+            ProgramPlan::Udp6 => Program::udp_echo(sockets, v6, ECHO_PORT, port, every, now),
+            ProgramPlan::Ping => Program::ping(sockets, v4, every, ident, now),
+            ProgramPlan::Ping6 => Program::ping(sockets, v6, every, ident, now),
+            ProgramPlan::Tcp => Program::tcp_echo(sockets, v4, ECHO_PORT, port, every, now),
+        });
+    }
+    world.add_host_at(SwitchId(*switch), host)
+}
+
+fn add_hostile(world: &mut World, plan: &Plan, switch: usize) -> HostileId {
+    let identities: Vec<_> =
+        world.nodes().map(|index| world.config_of(index).identity.clone()).collect();
+    let mac = EthernetAddress([0x02, 0xba, 0xd0, 0, 0, 1]);
+    let hostile = Hostile::new(mac, &identities, plan.seed);
+    world.add_hostile_at(SwitchId(switch), hostile)
+}
