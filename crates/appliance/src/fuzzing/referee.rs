@@ -101,6 +101,9 @@ impl Referee {
         let Some(what) = wire::speaks_for_service(shared, frame) else { return false };
         let (id, mode) = (station.id, station.node.mode_at(now));
         assert_eq!(mode, Mode::Active, "node {id} speaks for the service: {what}, {frame:02x?}");
+        // Not by the node's own account: one that was stopped may be wrong about itself.
+        let idle = now - station.ran_at;
+        assert!(idle <= station.dead_after, "node {id} speaks for the service, idle for {idle:?}");
         assert_eq!(port, Port::Service, "node {id} speaks for the service on the wrong link");
         true
     }

@@ -38,12 +38,18 @@ pub(super) struct Station {
     pub(super) node: Node,
     /// Frames it was given.
     pub(super) delivered: u64,
+    /// When its latest turn began.
+    pub(super) ran_at: Instant,
+    /// The longest of the detection times it was configured with.
+    pub(super) dead_after: Duration,
     /// It does not run before then.
     frozen_until: Instant,
     /// Something waits for its next turn.
     woken: bool,
     /// It has not transmitted since its last turn.
     laden: bool,
+    /// It was told to shut down.
+    leaving: bool,
     /// Its shutdown is complete.
     finished: bool,
     spins: (Instant, u32),
@@ -105,8 +111,7 @@ impl World {
         let station = &mut self.stations[index];
         if station.runs(self.now) {
             self.referee.disturb(self.now);
-            station.woken = station.node.turn(self.now);
-            station.laden = true;
+            station.turn(self.now);
             self.account.turns += 1;
             self.take_notices(index);
         }
@@ -206,6 +211,7 @@ impl World {
         if let Input::Link { .. } | Input::Health(_) | Input::Shutdown(_) = input {
             self.referee.note_handicap();
         }
+        station.leaving |= matches!(input, Input::Shutdown(_));
         station.node.handle(self.now, input);
         station.woken = true;
         self.take_notices(index);
@@ -217,6 +223,8 @@ impl World {
         if config.peers.is_empty() {
             self.referee.note_forgery();
         }
+        let station = &mut self.stations[index];
+        station.dead_after = station.dead_after.max(config.dead_after);
         self.handle(index, Input::Reconfigure(config));
     }
 
@@ -273,11 +281,8 @@ impl World {
 
     fn turn(&mut self, index: usize) {
         self.transmit(index, usize::MAX);
-        let station = &mut self.stations[index];
-        station.count_spin(self.now);
-        let more = station.node.turn(self.now);
-        station.woken = more;
-        station.laden = true;
+        self.stations[index].count_spin(self.now);
+        self.stations[index].turn(self.now);
         self.account.turns += 1;
         self.transmit(index, usize::MAX);
         self.take_notices(index);
@@ -340,7 +345,7 @@ impl World {
     fn mend(&mut self) {
         self.connect([true; 2]);
         for index in 0..self.stations.len() {
-            if self.stations[index].finished || self.referee.is_forged() {
+            if self.stations[index].leaving || self.referee.is_forged() {
                 self.restart(index);
             }
             self.stations[index].frozen_until = self.now;
@@ -376,9 +381,12 @@ impl Station {
             life,
             node,
             delivered: 0,
+            ran_at: now,
+            dead_after: stage::DEAD_AFTER,
             frozen_until: now,
             woken: true,
             laden: false,
+            leaving: false,
             finished: false,
             spins: (now, 0),
         }
@@ -394,6 +402,12 @@ impl Station {
             self.delivered += 1;
             self.woken = true;
         }
+    }
+
+    fn turn(&mut self, now: Instant) {
+        self.ran_at = now;
+        self.woken = self.node.turn(now);
+        self.laden = true;
     }
 
     /// When its next turn is due; `None` once it has ended.
