@@ -131,7 +131,10 @@ impl Segment<'_> {
     /// # Panics
     /// When the options are longer than 40 bytes, or do not fill words.
     fn emit(&self, ends: (Station, Station)) -> Vec<u8> {
-        assert!(self.options.len() <= 40 && self.options.len() % 4 == 0, "options of whole words");
+        assert!(
+            self.options.len() <= 40 && self.options.len().is_multiple_of(4),
+            "options of whole words"
+        );
         let words = 5 + self.options.len() as u8 / 4;
         let mut bytes = Vec::with_capacity(60 + self.payload.len());
         bytes.extend_from_slice(&self.ports.0.to_be_bytes());
@@ -149,7 +152,7 @@ impl Segment<'_> {
 
 /// A flood and a dialogue in turns.
 pub(super) fn next(aim: &mut Aim<'_>, dialogues: &mut Dialogues) -> Option<Vec<u8>> {
-    if aim.shot % 2 == 0 { dialogues.next(aim) } else { Some(stray(aim)) }
+    if aim.shot.is_multiple_of(2) { dialogues.next(aim) } else { Some(stray(aim)) }
 }
 
 /// A segment that belongs to no connection.
