@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use locum_lab::capture;
-use locum_link::segment::impair::Impairment;
 use locum_types::Mode;
 
 use super::Time;
@@ -103,7 +102,7 @@ impl<'a> Stage<'a> {
             Action::Cut => fabric.set_cut(link()?, way, true),
             Action::Heal => fabric.set_cut(link()?, way, false),
             Action::Impair | Action::Clear => {
-                let with = step.with.as_ref().map(Impairment::from).unwrap_or_default();
+                let with = step.with.clone().unwrap_or_default();
                 fabric.impair(link()?, way, &with)
             }
             Action::LinkDown => self.plant.set_link(link()?, false),
