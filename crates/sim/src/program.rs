@@ -13,7 +13,7 @@ use crate::record::Record;
 
 const PACKETS_MAX: usize = 64;
 const PACKET_LEN_MAX: usize = 128;
-/// A TCP request that saw no answer for this long is given up, and the connection with it.
+/// A TCP request, or SYN, that saw no answer for this long is given up, and the connection with it.
 const TCP_PATIENCE: Duration = Duration::from_secs(3);
 const TCP_BUFFER: usize = 4096;
 /// Length of a TCP request and of its echo, in bytes.
@@ -179,13 +179,15 @@ impl Connection {
         local_port: &mut u16,
         record: &mut Record,
     ) {
-        if self.pending.is_some() && now - self.sent_at > TCP_PATIENCE {
+        let waits = self.pending.is_some() || self.was_open && !socket.can_send();
+        if waits && now - self.sent_at > TCP_PATIENCE {
             socket.abort();
             return;
         }
         if !socket.is_open() {
             *local_port = local_port.checked_add(1).unwrap_or(49152);
             self.was_open = socket.connect(interface.context(), remote, *local_port).is_ok();
+            self.sent_at = now;
         }
         if socket.can_send() && self.pending.is_none() {
             let sequence = record.sent(now);

@@ -287,3 +287,22 @@ fn after_an_attack_the_service_is_as_it_was_before() {
     assert_eq!(hub.modes(), [Mode::Active, Mode::Waiting]);
     hub.assert_balanced();
 }
+
+#[test]
+fn tcp_dialogues_meet_the_guards_of_the_stack_and_leave_nothing_behind() {
+    let mut hub = Hub::new(Lan::default());
+    hub.run(Duration::from_secs(1));
+    hub.attack(&[Weapon::SynFlood]);
+    hub.run(Duration::from_secs(5));
+    let stack = hub.nodes[0].status(hub.now).service.stack;
+    assert!(stack.counters.flows_opened > 100, "{stack:?}");
+    assert!(stack.counters.segments_stray > 100, "{stack:?}");
+    assert!(stack.counters.resets_inexact > 10, "{stack:?}");
+    assert!(stack.counters.acks_lifted > 10, "{stack:?}");
+
+    hub.attack(&[]);
+    hub.run(Duration::from_secs(300));
+    let stack = hub.nodes[0].status(hub.now).service.stack;
+    assert!(stack.counters.half_open_expired > 100, "{stack:?}");
+    assert_eq!((stack.flows, stack.half_open), (0, 0), "{stack:?}");
+}

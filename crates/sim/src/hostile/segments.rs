@@ -1,9 +1,9 @@
 //! Attacks on TCP: floods of stray segments, and dialogues that get as far as a connection and then go
 //! where smoltcp 0.14 is known to be weak.
 //!
-//! | weakness of the stack | who aims at it |
+//! | weakness of the stack | how it is aimed at |
 //! |---|---|
-//! | a first flight beyond the advertised window | [`Plot::first_flight`](PLOTS) 0 |
+//! | a first flight beyond the advertised window | plot 0 of [`PLOTS`] |
 //! | a lost FIN with duplicate acknowledgements | plot 1 |
 //! | a window that closes over data in flight | plot 2 |
 //! | a FIN on a segment out of order | plot 3 |
@@ -69,10 +69,12 @@ const PLOTS: [&[Line]; 8] = [
     ],
     &[line(FIN | PSH, 500, 10), line(PSH, 0, 500)],
     &[
-        Line { behind: 1, times: 5, ..line(PSH, 0, 100) },
+        Line { times: 4, ..line(PSH, 0, 10) },
+        Line { behind: 5, times: 5, ..line(PSH, 0, 100) },
         Line { behind: 70_000, ..line(PSH, 0, 9) },
     ],
     &[
+        line(PSH, 0, 10),
         Line { flags: RST, ..line(0, 1000, 0) },
         Line { flags: RST, ..line(0, -1, 0) },
         line(PSH, 0, 10),
