@@ -130,7 +130,7 @@ fn reconfigure(world: &mut World, node: usize, tape: &mut Tape<'_>) {
     let (times, priority) = (tape.byte(), tape.byte());
     let mut config = world.stage().config(world.id(node)).monitor();
     config.interval = stage::INTERVAL / 4 * (1 + u32::from(times & 3));
-    config.dead_after = config.interval * (2 + u32::from(times >> 2 & 7));
+    config.dead_after = config.interval * (2 + u32::from(times >> 2 & 3));
     config.preempt = (times & 0x20 != 0).then_some(config.dead_after * 2);
     config.priority = Priority::new(priority.clamp(1, 254)).expect("in range");
     match times >> 6 {

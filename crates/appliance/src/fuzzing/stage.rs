@@ -12,8 +12,8 @@ use crate::{NodeConfig, Peer, Port, Seeds};
 
 /// The UDP port of beats.
 pub(super) const BEAT_PORT: u16 = 3780;
-pub(super) const INTERVAL: Duration = Duration::from_millis(100);
-pub(super) const DEAD_AFTER: Duration = Duration::from_millis(300);
+pub(super) const INTERVAL: Duration = Duration::from_millis(200);
+pub(super) const DEAD_AFTER: Duration = Duration::from_millis(400);
 
 /// Flows and buffers are few and small, so that a short input reaches their limits.
 const FLOWS_MAX: usize = 6;
@@ -68,7 +68,7 @@ impl Stage {
             priority: Priority::new(priority).expect("in range"),
             interval: INTERVAL,
             dead_after: DEAD_AFTER,
-            preempt: self.preempt.then_some(Duration::from_millis(400)),
+            preempt: self.preempt.then_some(Duration::from_millis(800)),
             gateways: vec![address(false, 4), address(true, 4)],
             limits: locum_stack::Limits {
                 flows_max: FLOWS_MAX,

@@ -16,13 +16,13 @@ use super::{Account, Services};
 use crate::{Node, Notice, Port, ServicePort};
 
 /// Turns of all nodes together in one run: an input is to be short, and its run too.
-const TURNS_MAX: u64 = 300;
+const TURNS_MAX: u64 = 240;
 /// Turns of one node at one instant before it counts as spinning. A full queue takes a dozen.
 const SPIN_MAX: u32 = 300;
 /// Frames kept, for those that come late or twice.
 const SENT_MAX: usize = 64;
 /// After this time of peace all is well.
-const MENDING: Duration = Duration::from_secs(4);
+const MENDING: Duration = Duration::from_secs(5);
 
 /// Where one of the client's conversations is.
 #[derive(Clone, Copy, Debug, Default)]
