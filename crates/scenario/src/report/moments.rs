@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use locum_types::Mode;
+
 use super::words;
 use crate::outcome::{ClientTrack, Fault, ModeChange, Outcome};
 
@@ -92,7 +94,8 @@ pub(super) fn choose<'a>(
     if others > 0 {
         moments.sort_by_key(|moment| {
             let felt = moment.silences.first().map(|(_, silence)| silence.length);
-            std::cmp::Reverse((felt, !moment.changes.is_empty(), !moment.faults.is_empty()))
+            let moved = moment.changes.iter().any(|(_, change)| is_event(change));
+            std::cmp::Reverse((felt, moved, !moment.faults.is_empty()))
         });
         moments.truncate(MOMENTS);
         moments.sort_by_key(|moment| moment.from);
@@ -105,6 +108,7 @@ fn stretches(outcome: &Outcome, silences: &[Vec<Silence>]) -> Vec<(Duration, Dur
     let faults = outcome.faults.iter().map(|fault| (fault.at, fault.at + EFFECT));
     let felt = silences.iter().flatten().flat_map(|silence| silence.worth_seeing(outcome.duration));
     let changes = outcome.nodes.iter().flat_map(|node| &node.changes);
+    let changes = changes.filter(|change| is_event(change));
     let changes = changes.map(|change| (change.at, change.at + ASIDE));
     let mut events: Vec<(Duration, Duration)> = faults.chain(felt).chain(changes).collect();
     events.sort_unstable();
@@ -116,6 +120,14 @@ fn stretches(outcome: &Outcome, silences: &[Vec<Silence>]) -> Vec<(Duration, Dur
         }
     }
     joined
+}
+
+/// Whether a change of mode matters to clients, or says that a node was unsure of itself.
+fn is_event(change: &ModeChange) -> bool {
+    match (change.from, change.to) {
+        (Mode::Active, _) | (_, Mode::Active | Mode::Fenced) => true,
+        (Mode::Joining | Mode::Waiting | Mode::Fenced, Mode::Joining | Mode::Waiting) => false,
+    }
 }
 
 fn moment<'a>(
@@ -169,7 +181,7 @@ impl Moment<'_> {
     fn without_a_fault(&self) -> String {
         let begins = self.silences.iter().any(|(_, silence)| silence.from >= self.from);
         match self.changes.first() {
-            Some(_) | None if begins => "silence without a fault".to_owned(),
+            Some(_) | None if begins => "silence".to_owned(),
             Some((id, change)) => format!("node {id} becomes {}", words::mode(change.to)),
             None => "answers come again".to_owned(),
         }

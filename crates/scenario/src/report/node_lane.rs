@@ -19,6 +19,9 @@ const TEXT: f64 = 11.0;
 /// Words of one kind that are nearer to each other than this look like one.
 const WORD_ROOM: f64 = 4.0;
 
+/// Beats to several peers within this are those of one turn.
+const TURN: Duration = Duration::from_micros(200);
+
 /// How high a lane is.
 pub(super) const HEIGHT: f64 = WORDS + BAR + SEAM + BEATS;
 /// Where the middle of its bar is.
@@ -56,12 +59,14 @@ fn conditions(canvas: &mut Canvas, scale: Scale, node: &NodeTrack, y: f64, end: 
 }
 
 fn beats(canvas: &mut Canvas, scale: Scale, beats: &[Duration], y: f64) {
-    let shown = || beats.iter().copied().filter(|&at| scale.shows(at));
-    let Some(width) = density::bin_width(scale, shown().count()) else {
-        canvas.ticks(shown().map(|at| scale.x(at)), y, BEATS, "beat");
+    let mut shown: Vec<Duration> = beats.iter().copied().filter(|&at| scale.shows(at)).collect();
+    shown.sort_unstable();
+    shown.dedup_by(|later, earlier| *later - *earlier < TURN);
+    let Some(width) = density::bin_width(scale, shown.len()) else {
+        canvas.ticks(shown.into_iter().map(|at| scale.x(at)), y, BEATS, "beat");
         return;
     };
-    let bins = density::bins(scale, width, shown());
+    let bins = density::bins(scale, width, shown.into_iter());
     let most = bins.iter().copied().max().unwrap_or_default().max(1);
     // In thirds, and one short of the next is the next: regular beats do not fall evenly.
     let levels = bins.iter().map(|&beats| match beats {

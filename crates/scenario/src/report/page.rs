@@ -73,8 +73,13 @@ fn figures(out: &mut String, outcome: &Outcome) {
         Some((outage, began, track))
     });
     if let Some((outage, began, track)) = outages.max_by_key(|&(outage, ..)| outage) {
-        let what =
-            format!("longest outage: {}, at {}", words::program(track), words::moment(began));
+        let what = match outage {
+            Duration::ZERO => "longest outage".to_owned(),
+            _ => {
+                let (program, began) = (words::program(track), words::moment(began));
+                format!("longest outage: {program}, at {began}")
+            }
+        };
         figure(out, &words::span(outage), &what, false);
     }
     let faults = words::count(outcome.faults.len() as u64);

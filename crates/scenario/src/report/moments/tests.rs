@@ -65,7 +65,7 @@ fn a_silence_without_a_fault_is_a_moment_of_its_own() {
     let silences = felt(&outcome);
     let (moments, _) = choose(&outcome, &silences);
     assert_eq!(moments.len(), 2);
-    assert_eq!(moments[0].title(), "silence without a fault");
+    assert_eq!(moments[0].title(), "silence");
 }
 
 #[test]
@@ -85,6 +85,17 @@ fn a_long_silence_is_looked_at_where_it_begins_and_where_it_ends() {
         assert!(moment.until - moment.from < ms(100), "{moment:?}");
         assert_eq!(moment.consequences()[0], "alice udp-echo silent for 3.01 s");
     }
+}
+
+#[test]
+fn a_node_that_comes_back_makes_no_moment_and_a_takeover_does() {
+    let mut outcome = sample::outcome();
+    outcome.faults.clear();
+    outcome.clients.clear();
+    let (moments, _) = choose(&outcome, &[]);
+    let titles: Vec<String> = moments.iter().map(Moment::title).collect();
+    let expected = ["node 2 becomes active", "node 3 becomes active", "node 2 becomes fenced"];
+    assert_eq!(titles, expected);
 }
 
 #[test]
