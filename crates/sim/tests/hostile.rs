@@ -298,6 +298,7 @@ fn tcp_dialogues_meet_the_guards_of_the_stack_and_leave_nothing_behind() {
     assert!(stack.counters.flows_opened > 100, "{stack:?}");
     assert!(stack.counters.segments_stray > 100, "{stack:?}");
     assert!(stack.counters.resets_inexact > 10, "{stack:?}");
+    assert!(stack.counters.acks_of_fin_repeated > 10, "{stack:?}");
     assert!(stack.counters.acks_lifted > 10, "{stack:?}");
 
     hub.attack(&[]);

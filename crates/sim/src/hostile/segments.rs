@@ -72,6 +72,8 @@ const PLOTS: [&[Line]; 8] = [
         Line { times: 4, ..line(PSH, 0, 10) },
         Line { behind: 5, times: 5, ..line(PSH, 0, 100) },
         Line { behind: 70_000, ..line(PSH, 0, 9) },
+        // A number older than all that may have been dropped, and an acknowledgement that is not old.
+        Line { times: 4, ..line(0, -520, 0) },
     ],
     &[
         line(PSH, 0, 10),
