@@ -114,7 +114,8 @@ impl Canvas {
         let ((x, y), anchor, text) = (at, anchor.name(), Escaped(text));
         let _ = writeln!(
             self.texts,
-            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">{text}</text>"
+            "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\">\
+             {text}</text>"
         );
     }
 

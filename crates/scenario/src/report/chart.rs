@@ -26,8 +26,8 @@ const AXIS: f64 = 20.0;
 const MARK_ROOM: f64 = 58.0;
 /// What is left free at the right, for half of the last mark's text.
 const EDGE: f64 = 16.0;
-/// Labels of faults are cut to this many characters.
-const FLAG_LETTERS: usize = 34;
+/// Labels of faults are cut to this many characters; to fewer where there is no room for them all.
+const FLAG_LETTERS: [usize; 3] = [48, 32, 20];
 
 /// What is drawn.
 #[derive(Clone, Copy)]
@@ -154,11 +154,13 @@ impl<'a> Flags<'a> {
                 .collect();
             labels::place(&labels, 0.0, scale.right() + EDGE, FLAG_ROWS)
         };
-        let texts: Vec<String> =
-            flags.iter().map(|(_, fault)| words::shortened(&fault.what, FLAG_LETTERS)).collect();
-        let places = place(&texts);
-        if places.iter().all(Option::is_some) {
-            return Flags { flags, texts, places };
+        for letters in FLAG_LETTERS {
+            let shortened = |&(_, fault): &(f64, &Fault)| words::shortened(&fault.what, letters);
+            let texts: Vec<String> = flags.iter().map(shortened).collect();
+            let places = place(&texts);
+            if places.iter().all(Option::is_some) {
+                return Flags { flags, texts, places };
+            }
         }
         let texts: Vec<String> = shown.iter().map(|(index, _)| (index + 1).to_string()).collect();
         let places = place(&texts);

@@ -1,4 +1,5 @@
-//! What is worth a close look: silences that clients felt, and the moments at which things happened.
+//! What is worth a close look: silences that clients felt, and the moments at which things
+//! happened.
 
 use std::time::Duration;
 

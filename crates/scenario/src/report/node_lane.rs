@@ -67,11 +67,11 @@ fn beats(canvas: &mut Canvas, scale: Scale, beats: &[Duration], y: f64) {
         return;
     };
     let bins = density::bins(scale, width, shown.into_iter());
-    let most = bins.iter().copied().max().unwrap_or_default().max(1);
+    let usual = usual(&bins);
     // In thirds, and one short of the next is the next: regular beats do not fall evenly.
     let levels = bins.iter().map(|&beats| match beats {
         0 => 0,
-        some => ((some + 1) * 3).div_ceil(most).min(3),
+        some => ((some + 1) * 3).div_ceil(usual).min(3),
     });
     let bars = density::runs(levels).into_iter().filter(|&(level, ..)| level > 0);
     let bars = bars.map(|(level, first, length)| {
@@ -80,6 +80,13 @@ fn beats(canvas: &mut Canvas, scale: Scale, beats: &[Duration], y: f64) {
         Rect { x, y, width: (length as f64 * width).min(scale.right() - x), height }
     });
     canvas.rects(bars, "beats");
+}
+
+/// How many beats a stretch with beats has, as a rule.
+fn usual(bins: &[u32]) -> u32 {
+    let mut counts: Vec<u32> = bins.iter().copied().filter(|&beats| beats > 0).collect();
+    counts.sort_unstable();
+    counts.get(counts.len() / 2).copied().unwrap_or(1)
 }
 
 fn spoken(canvas: &mut Canvas, scale: Scale, spoken: &[(Duration, Word)], y: f64) {
