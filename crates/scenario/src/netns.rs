@@ -112,6 +112,7 @@ fn play(
     let attackers = start_attackers(scenario, plant, seed)?;
     let clients = start_clients(scenario, plant)?;
     std::thread::sleep(CALM);
+    nodes.wait_steady().context("the group does not settle")?;
     let time = Time::starting_now(scenario.duration.0);
     for client in &clients {
         client.end_at(time.end);

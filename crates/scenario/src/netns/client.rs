@@ -14,14 +14,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use locum_lab::{Namespace, capture, wait};
+use locum_link::sched;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
 
 use self::datagram::Datagrams;
 use self::tcp::Stream;
 use super::nanoseconds;
 use crate::model::{self, ProgramKind};
+
+/// Before all other programs, and behind the threads of a node.
+const PRIORITY: u8 = 20;
 
 /// How long after the last request an answer still counts.
 const LAST_ANSWER: Duration = Duration::from_millis(50);
@@ -159,7 +161,7 @@ fn converse(kind: ProgramKind) -> Result<Box<dyn Conversation>> {
 fn run(mut conversation: Box<dyn Conversation>, mut record: Record, shared: &Shared) -> Record {
     // The client is the measuring instrument: other programs must not delay it. Without the permission
     // it measures as well, but notices less well on a busy machine.
-    let _ = setpriority_process(Some(gettid()), -20);
+    let _ = sched::realtime(PRIORITY);
     let every = nanoseconds(record.every);
     let mut next = capture::now();
     loop {

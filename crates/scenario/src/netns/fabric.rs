@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use locum_lab::Namespace;
-use locum_lab::wiring::{MUTE, bridge, uplink};
+use locum_lab::wiring::{MUTE, bridge};
 use locum_link::segment::impair::Impairment;
 use locum_link::segment::rule::Direction;
 
@@ -87,8 +87,8 @@ impl Fabric {
             let ends = ends.collect::<Result<_>>()?;
             wiring.cables.insert(trunk.name.clone(), ends);
         }
-        lan.ip(&wiring.lines)?;
         let switches = wiring.start(&lan)?;
+        lan.ip(&wiring.lines)?;
         Ok(Fabric { lan, cables: wiring.cables, switches, seed })
     }
 
@@ -200,7 +200,11 @@ impl Wiring {
         let tap = format!("user{switch}.{port}");
         if self.user_space {
             // Of two ports, and without a memory: a piece of cable.
-            self.lines += &uplink(&format!("wire{switch}.{port}"), &device, &tap, Duration::ZERO);
+            let wire = format!("wire{switch}.{port}");
+            self.lines += &bridge(&wire, Duration::ZERO);
+            for end in [&device, &tap] {
+                writeln!(self.lines, "link set {end} master {wire} up")?;
+            }
         } else {
             writeln!(self.lines, "link set {device} master switch{switch} up")?;
         }
@@ -208,7 +212,8 @@ impl Wiring {
         Ok(End { device, switch, port })
     }
 
-    /// Starts the switches in user space, if there are to be any.
+    /// Starts the switches in user space, if there are to be any. They make their TAPs, before the
+    /// cables are plugged into those: a bridge may notice a carrier that comes later half a second late.
     fn start(&self, lan: &Namespace) -> Result<Vec<Switch>> {
         let switches = self.segments.iter().zip(&self.taps).filter(|_| self.user_space);
         switches.map(|(segment, taps)| Switch::start(lan, ageing(segment), taps)).collect()

@@ -15,7 +15,13 @@ use crate::outcome::Condition;
 /// on its way through the kernel.
 const LAST_FRAMES: Duration = Duration::from_millis(2);
 
+/// How long a process that may go on needs, on a busy machine, until it has seen that it was stopped and
+/// has logged what it makes of that.
+const WAKE_UP: Duration = Duration::from_millis(20);
+
 /// The condition of a node from each moment on. Before the first there was no process.
+///
+/// A process that was stopped, may go on, and changes its mode first thing, was stopped until then.
 pub(super) fn conditions(life: &[(u64, Life)], changes: &[LoggedChange]) -> Vec<(u64, Condition)> {
     enum Turn {
         Life(Life),
@@ -39,6 +45,7 @@ pub(super) fn conditions(life: &[(u64, Life)], changes: &[LoggedChange]) -> Vec<
                 Condition::Dead
             }
             Turn::Life(Life::Frozen) => Condition::Frozen,
+            Turn::Life(Life::Thawed) if wakes_up_changed(at, changes) => continue,
             Turn::Life(Life::Thawed) => Condition::Running(mode),
             Turn::Mode(changed) if runs => {
                 mode = changed;
@@ -50,6 +57,11 @@ pub(super) fn conditions(life: &[(u64, Life)], changes: &[LoggedChange]) -> Vec<
         conditions.push((at, condition));
     }
     conditions
+}
+
+fn wakes_up_changed(thawed: u64, changes: &[LoggedChange]) -> bool {
+    let soon = thawed..thawed + u64::try_from(WAKE_UP.as_nanos()).unwrap_or(0);
+    changes.iter().any(|change| soon.contains(&change.at))
 }
 
 /// When a node had to be silent for the service.

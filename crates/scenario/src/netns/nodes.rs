@@ -99,13 +99,27 @@ impl Nodes {
         Ok(())
     }
 
+    /// Waits until one of the nodes that run is active, and all others wait.
+    pub(super) fn wait_steady(&mut self) -> Result<()> {
+        wait::until("one active node, the others waiting", PATIENCE, || {
+            self.notice_ends();
+            let running = self.all.iter().filter(|node| node.process.is_some());
+            let modes: Vec<Option<Mode>> = running.map(Node::mode).collect();
+            let count = |mode| modes.iter().filter(|&&other| other == Some(mode)).count();
+            match count(Mode::Active) == 1 && count(Mode::Waiting) + 1 == modes.len() {
+                true => Ok(()),
+                false => Err(format!("they are {modes:?}")),
+            }
+        })
+    }
+
     fn wait_for(&mut self, id: u8, mode: Mode) -> Result<()> {
         let node = self.node(id)?;
         wait::until(&format!("node {id} {mode}"), PATIENCE, || {
             node.notice_end().map_err(|error| error.to_string())?;
-            match node.changes().last() {
-                Some(change) if change.to == mode => Ok(()),
-                Some(change) => Err(format!("it is {}", change.to)),
+            match node.mode() {
+                Some(now) if now == mode => Ok(()),
+                Some(now) => Err(format!("it is {now}")),
                 None => Err("it has said nothing".to_owned()),
             }
         })
@@ -195,6 +209,11 @@ impl Node {
     pub(super) fn changes(&self) -> Vec<LoggedChange> {
         // There is none before the first start.
         log::mode_changes(&std::fs::read_to_string(self.log()).unwrap_or_default())
+    }
+
+    /// The mode it was in when it last logged a change.
+    fn mode(&self) -> Option<Mode> {
+        self.changes().last().map(|change| change.to)
     }
 
     fn news(&mut self) -> Vec<LoggedChange> {

@@ -20,19 +20,28 @@ fn silences_ms(conditions: &[(u64, Condition)], activations: &[u64]) -> Vec<(u64
 }
 
 #[test]
-fn a_thawed_process_is_in_the_mode_it_was_stopped_in_until_its_log_says_otherwise() {
-    let life = [(0, Life::Started), (50 * MS, Life::Frozen), (90 * MS, Life::Thawed)];
-    let changes = [
-        change(10, Mode::Joining, Mode::Waiting),
-        change(20, Mode::Waiting, Mode::Active),
-        change(91, Mode::Active, Mode::Fenced),
-    ];
+fn a_thawed_process_is_in_the_mode_it_was_stopped_in() {
+    let life = [(0, Life::Started), (50 * MS, Life::Frozen), (70 * MS, Life::Thawed)];
+    let changes =
+        [change(20, Mode::Waiting, Mode::Active), change(200, Mode::Active, Mode::Waiting)];
     let expected = [
         (0, Condition::Running(Mode::Joining)),
-        (10, WAITING),
         (20, ACTIVE),
         (50, Condition::Frozen),
-        (90, ACTIVE),
+        (70, ACTIVE),
+        (200, WAITING),
+    ];
+    assert_eq!(conditions(&life, &changes), expected.map(|(at, condition)| (at * MS, condition)));
+}
+
+#[test]
+fn a_process_that_sees_at_once_that_it_was_stopped_was_stopped_until_then() {
+    let life = [(0, Life::Started), (50 * MS, Life::Frozen), (90 * MS, Life::Thawed)];
+    let changes = [change(20, Mode::Waiting, Mode::Active), change(91, Mode::Active, Mode::Fenced)];
+    let expected = [
+        (0, Condition::Running(Mode::Joining)),
+        (20, ACTIVE),
+        (50, Condition::Frozen),
         (91, Condition::Running(Mode::Fenced)),
     ];
     assert_eq!(conditions(&life, &changes), expected.map(|(at, condition)| (at * MS, condition)));
