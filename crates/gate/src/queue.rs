@@ -251,7 +251,7 @@ mod tests {
         assert!(queue.push_transmit(&[0; 60]));
         assert!(queue.transmit(SmolInstant::ZERO).is_none());
         assert!(queue.receive(SmolInstant::ZERO).is_none());
-        let expected = QueueCounters { rx_full: 1, rx_oversize: 1, tx_full: 2 };
+        let expected = QueueCounters { rx_full: 1, rx_oversize: 1, tx_full: 2, ..QueueCounters::default() };
         assert_eq!(queue.counters(), expected);
         queue.clear();
         assert_eq!((queue.rx_len(), queue.tx_len()), (0, 0));

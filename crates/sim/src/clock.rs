@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use locum_types::Instant;
 
-const PPM: i128 = 1_000_000;
+const PPM: i64 = 1_000_000;
 
 /// A monotonic clock that is not the world's. Without a fault it shows the world's time.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,21 +29,33 @@ impl MachineClock {
 
     /// What it shows.
     pub fn at(&self, world: Instant) -> Instant {
-        let elapsed = i128::from((world - self.world).as_nanos() as u64);
-        let elapsed = if self.stopped { 0 } else { elapsed * (PPM + i128::from(self.ppm)) / PPM };
-        self.local + Duration::from_nanos(u64::try_from(elapsed).unwrap_or(u64::MAX))
+        let elapsed = world - self.world;
+        match (self.stopped, self.ppm) {
+            (true, _) => self.local,
+            (false, 0) => self.local + elapsed,
+            (false, ppm) => {
+                // In two steps, so that 64 bits are enough: whole milliseconds, and the rest.
+                let (nanos, ppm) = (elapsed.as_nanos() as i64, i64::from(ppm));
+                let drift = nanos / PPM * ppm + nanos % PPM * ppm / PPM;
+                self.local + Duration::from_nanos((nanos + drift).unsigned_abs())
+            }
+        }
     }
 
     /// The first moment at which it shows `local` or more; `None` while it stands still.
     pub fn when(&self, local: Instant) -> Option<Instant> {
-        let missing = i128::from((local - self.local).as_nanos() as u64);
-        if missing == 0 {
-            return Some(self.world);
+        let missing = local - self.local;
+        if missing.is_zero() || self.stopped || self.ppm == 0 {
+            return (missing.is_zero() || !self.stopped).then(|| self.world + missing);
         }
-        let rate = PPM + i128::from(self.ppm);
-        let elapsed = (missing * PPM + rate - 1) / rate;
-        let elapsed = Duration::from_nanos(u64::try_from(elapsed).unwrap_or(u64::MAX));
-        (!self.stopped).then(|| self.world + elapsed)
+        // Rounded down, and corrected by at most a nanosecond or two.
+        let (nanos, ppm) = (missing.as_nanos() as i64, i64::from(self.ppm));
+        let rate = PPM + ppm;
+        let mut elapsed = nanos / rate * PPM + nanos % rate * PPM / rate;
+        while self.at(self.world + Duration::from_nanos(elapsed.unsigned_abs())) < local {
+            elapsed += 1;
+        }
+        Some(self.world + Duration::from_nanos(elapsed.unsigned_abs()))
     }
 
     /// Runs at another speed from now on.

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is a command")]
+#![allow(clippy::disallowed_methods, reason = "it tells how long it took, and draws fresh seeds")]
 
 mod command;
 
