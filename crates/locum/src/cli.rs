@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 
 /// The whole command line.
@@ -55,6 +55,12 @@ pub enum Command {
     /// active node, hands over, cuts a link and heals it, and shows what the clients saw of it.
     /// Succeeds only if every check it announces held.
     Demo(Demo),
+    /// Break groups of nodes on purpose, as a file says, and check what comes of it
+    ///
+    /// A scenario is a TOML file: nodes, switches, clients, a timeline of faults, and what is expected.
+    /// docs/SCENARIOS.md teaches writing one.
+    #[command(subcommand)]
+    Scenario(Scenario),
     /// Show how a node is
     ///
     /// Asks the node for its mode and why, its peers, takeovers and counters.
@@ -115,6 +121,57 @@ pub struct Demo {
     /// Show every beat.
     #[arg(long)]
     pub beats: bool,
+}
+
+/// What to do with scenarios.
+#[derive(Debug, Subcommand)]
+pub enum Scenario {
+    /// Run scenarios
+    ///
+    /// Shows what happens as it happens, and what came of every expectation. Succeeds only if all of
+    /// them held.
+    Run(RunScenarios),
+    /// List the scenarios of a directory
+    List {
+        /// The directory.
+        #[arg(value_name = "DIR", default_value = "tests/scenarios", value_hint = ValueHint::DirPath)]
+        directory: PathBuf,
+    },
+    /// Check scenarios without running them
+    ///
+    /// Reports everything that is wrong with each file, with the line and the fix.
+    Check {
+        /// The scenarios, TOML files.
+        #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+        files: Vec<PathBuf>,
+    },
+}
+
+/// Which scenarios to run, and how.
+#[derive(Debug, Args)]
+pub struct RunScenarios {
+    /// The scenarios, TOML files.
+    #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+    /// Where: in virtual time, or with real processes in network namespaces, which needs root.
+    #[arg(long, value_enum, default_value_t = ScenarioWorld::Sim)]
+    pub world: ScenarioWorld,
+    /// What everything is drawn from that is left to chance; the same gives the same run in `sim`.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Write the outcome as JSON, a page that shows it, and a capture of every cable into this
+    /// directory; for several scenarios into one below it each.
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub report: Option<PathBuf>,
+}
+
+/// Where scenarios run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ScenarioWorld {
+    /// The simulator.
+    Sim,
+    /// Network namespaces.
+    Netns,
 }
 
 /// How to show a status.

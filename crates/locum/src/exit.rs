@@ -16,7 +16,7 @@ use crate::output::Closed;
 pub enum Exit {
     /// Done. A reader that closed the pipe early is no failure.
     Ok = 0,
-    /// Something went wrong at run time; for `demo`, a check did not hold.
+    /// Something went wrong at run time; for `demo` and `scenario`, a check did not hold.
     Failure = 1,
     /// The command line is wrong.
     Usage = 2,
@@ -51,7 +51,9 @@ impl Exit {
     pub const fn meaning(self) -> &'static str {
         match self {
             Exit::Ok => "done",
-            Exit::Failure => "something went wrong at run time; for `demo`, a check did not hold",
+            Exit::Failure => {
+                "something went wrong at run time; for `demo` and `scenario`, a check did not hold"
+            }
             Exit::Usage => "the command line is wrong",
             Exit::Config => "the configuration is wrong, or a file that it names",
             Exit::Denied => "the system does not permit it: not root, no capability",

@@ -106,9 +106,17 @@ fn completions_know_every_command() {
         let output = run(&["completions", shell]);
         assert_eq!(code(&output), exit(Exit::Ok));
         let script = stdout(&output);
-        for command in
-            ["run", "check", "keygen", "demo", "status", "handover", "completions", "man"]
-        {
+        for command in [
+            "run",
+            "check",
+            "keygen",
+            "demo",
+            "scenario",
+            "status",
+            "handover",
+            "completions",
+            "man",
+        ] {
             assert!(script.contains(command), "{shell} does not know {command}");
         }
     }
@@ -124,6 +132,9 @@ fn the_manual_has_every_command_option_and_exit_code() {
         ".SS locum check",
         ".SS locum keygen",
         ".SS locum demo",
+        ".SS locum scenario run",
+        ".SS locum scenario list",
+        ".SS locum scenario check",
         ".SS locum status",
         ".SS locum handover",
         ".SS locum completions",

@@ -12,7 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize as _};
 use toml::Spanned;
 
-pub use cable::{BurstLoss, Impair};
+pub(crate) use cable::shares;
+pub use locum_link::segment::impair::Impairment;
 
 /// The priority of a node whose scenario gives none.
 pub const PRIORITY: u8 = 100;
@@ -258,7 +259,7 @@ pub struct Step {
     /// Hand-over: to which node.
     pub to: Option<u8>,
     /// Impair: what happens to frames.
-    pub with: Option<Impair>,
+    pub with: Option<Impairment>,
     /// Attack: which hostile machine.
     pub hostile: Option<String>,
     /// Attack: with what; the names are those of `locum_sim::Weapon`.
@@ -291,7 +292,7 @@ impl std::fmt::Display for Step {
             write!(f, " by {hostile}")?;
         }
         if let Some(with) = &self.with {
-            write!(f, " with {with}")?;
+            write!(f, " with {}", cable::words(with))?;
         }
         if let Some(weapons) = &self.weapons {
             write!(f, " with {}", weapons.join(", "))?;

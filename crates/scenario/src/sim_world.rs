@@ -12,8 +12,6 @@ mod tracks;
 use std::path::Path;
 use std::time::Duration;
 
-use locum_sim::Weapon;
-
 use self::capture::Captures;
 use self::hands::carry_out;
 use self::stage::Stage;
@@ -115,14 +113,4 @@ fn settle(
             return Err(RunError::NeverSettled { why });
         }
     }
-}
-
-/// How scenarios call a weapon: `arp-claim`.
-pub(crate) fn weapon_name(weapon: Weapon) -> String {
-    let name = format!("{weapon:?}");
-    let words = name.char_indices().map(|(index, letter)| match letter.is_ascii_uppercase() {
-        true if index > 0 => format!("-{}", letter.to_ascii_lowercase()),
-        true | false => letter.to_ascii_lowercase().to_string(),
-    });
-    words.collect()
 }

@@ -22,17 +22,26 @@ pub(super) fn page() -> io::Result<Vec<u8>> {
     man.render_description_section(&mut page)?;
     page.extend_from_slice(b".SH COMMANDS\n");
     for subcommand in command.get_subcommands() {
-        page.extend_from_slice(subcommand_part(subcommand)?.as_bytes());
+        page.extend_from_slice(parts("locum", subcommand)?.as_bytes());
     }
     page.extend_from_slice(exit_status().as_bytes());
     page.extend_from_slice(FILES_AND_SIGNALS.as_bytes());
     Ok(page)
 }
 
+/// A command of `parent`; of one with commands of its own, all of those.
+fn parts(parent: &str, command: &Command) -> io::Result<String> {
+    let name = format!("{parent} {}", command.get_name());
+    if command.has_subcommands() {
+        return command.get_subcommands().map(|inner| parts(&name, inner)).collect();
+    }
+    part(&name, command)
+}
+
 /// One command: its usage as a heading, what it does, its options.
-fn subcommand_part(command: &Command) -> io::Result<String> {
+fn part(name: &str, command: &Command) -> io::Result<String> {
     let command = command.clone().disable_help_flag(true);
-    let usage = command.clone().bin_name(format!("locum {}", command.get_name())).render_usage();
+    let usage = command.clone().bin_name(name).render_usage();
     let usage = usage.to_string().replace("Usage: ", "").replace('-', "\\-");
     let man = Man::new(command.clone());
     let mut rest = Vec::new();

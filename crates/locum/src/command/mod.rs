@@ -2,6 +2,7 @@
 
 mod keygen;
 mod manual;
+mod scenario;
 mod socket;
 mod status;
 
@@ -29,6 +30,9 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if answer.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
         }
     };
+    if let Some(code) = scenario::go_inside(&cli.command) {
+        return code;
+    }
     match obey(cli.command) {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -61,6 +65,7 @@ fn obey(command: Command) -> anyhow::Result<Exit> {
             let crate::cli::Demo { svg, json, speed, beats } = options;
             demo::run(&demo::Options { svg, json, speed, beats })
         }
+        Command::Scenario(what) => scenario::scenario(what),
         Command::Status(how) => status::status(&how, &socket::find(&how.socket)?),
         Command::Handover { to, socket } => {
             let done = Client::connect(&socket::find(&socket)?)?.handover(to)?;

@@ -29,8 +29,8 @@ use log::LevelFilter;
 use smoltcp::wire::{IpAddress, IpCidr};
 use toml::de::DeTable;
 
-pub use outside::{FileSystem, Nowhere, Outside};
 pub use locum_diagnosis::{Problem, Report};
+pub use outside::{FileSystem, Nowhere, Outside};
 pub use reload::Reload;
 pub use section::Wrong;
 

@@ -1,6 +1,6 @@
 //! A status for people: words first, then tables, in columns that line up.
 
-mod grid;
+pub(crate) mod grid;
 
 use std::fmt::Write;
 use std::time::Duration;

@@ -3,8 +3,7 @@
 use locum_sim::Weapon;
 
 use super::{Checker, Item, network};
-use crate::model::{Action, Scenario, Step};
-use crate::sim_world::weapon_name;
+use crate::model::{Action, Scenario, Step, shares};
 
 /// What an action has to do with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,7 +188,7 @@ impl Checker<'_> {
             }
         }
         for weapon in step.weapons.iter().flatten() {
-            let names: Vec<String> = Weapon::ALL.map(weapon_name).to_vec();
+            let names: Vec<String> = Weapon::ALL.map(|weapon| weapon.name().to_owned()).to_vec();
             if !names.contains(weapon) {
                 self.unknown(item, "weapons", "weapon", weapon, &names);
             }
@@ -201,13 +200,13 @@ impl Checker<'_> {
 
     fn impairment(&mut self, item: Item, step: &Step) {
         let Some(with) = &step.with else { return };
-        for (key, share) in with.shares() {
+        for (key, share) in shares(with) {
             if !(0.0..=1.0).contains(&share) {
                 let what = format!("`{key}` is a share of all frames, 0 to 1, and is {share}");
                 self.report(item, "with", what, format!("write, for example, `{key} = 0.1`"));
             }
         }
-        if *with == Default::default() {
+        if with.is_clear() {
             let fix = "say what happens to frames, or use \"clear\"";
             self.report(item, "with", "is empty", fix);
         }

@@ -1,6 +1,5 @@
 //! Doing what a step says.
 
-use locum_link::segment::impair::Impairment;
 use locum_link::segment::rule::Direction;
 use locum_sim::Jack;
 use locum_types::NodeId;
@@ -63,7 +62,7 @@ fn on_cable(stage: &mut Stage, step: &Step) {
             }
         }
         Action::Impair | Action::Clear => {
-            let impairment = step.with.as_ref().map(Impairment::from).unwrap_or_default();
+            let impairment = step.with.clone().unwrap_or_default();
             for (jack, direction) in directions(stage, cable, way) {
                 stage.world.impair(jack, direction, impairment.clone());
             }

@@ -2,7 +2,7 @@
 
 /// How to show a cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Colour {
+pub(crate) enum Colour {
     #[default]
     Plain,
     /// Less important.
@@ -27,21 +27,21 @@ impl Colour {
 
 /// A short text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     text: String,
     colour: Colour,
 }
 
 impl Cell {
-    pub(super) fn new(text: impl Into<String>) -> Cell {
+    pub(crate) fn new(text: impl Into<String>) -> Cell {
         Cell { text: text.into(), colour: Colour::Plain }
     }
 
-    pub(super) fn colour(self, colour: Colour) -> Cell {
+    pub(crate) fn colour(self, colour: Colour) -> Cell {
         Cell { colour, ..self }
     }
 
-    pub(super) fn paint(&self, colour: bool) -> String {
+    pub(crate) fn paint(&self, colour: bool) -> String {
         if colour && self.colour != Colour::Plain {
             format!("{}{}\x1b[0m", self.colour.sequence(), self.text)
         } else {
@@ -57,19 +57,19 @@ impl Cell {
 
 /// Rows of cells. Rows may differ in length.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Grid(Vec<Vec<Cell>>);
+pub(crate) struct Grid(Vec<Vec<Cell>>);
 
 impl Grid {
-    pub(super) fn row(&mut self, cells: impl Into<Vec<Cell>>) {
+    pub(crate) fn row(&mut self, cells: impl Into<Vec<Cell>>) {
         self.0.push(cells.into());
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Indented by two, columns two apart, a line per row.
-    pub(super) fn render(&self, colour: bool) -> String {
+    pub(crate) fn render(&self, colour: bool) -> String {
         let mut text = String::new();
         for row in &self.0 {
             for (column, cell) in row.iter().enumerate() {
