@@ -1,12 +1,12 @@
 //! The body of the fuzz target `appliance`: a byte string that drives one or two whole nodes, with
 //! checkers on.
 //!
-//! What belongs here: the instructions ([`script`]), the frames they make ([`frames`]), the world they
-//! happen in ([`world`]) and the eyes on the wire ([`wire`]). What does not: likely behaviour of networks
-//! and clients. That is the simulator's; this one is after the unlikely.
+//! What belongs here: the instructions (`script`), the frames they make (`frames`), the nodes on their
+//! cable (`stage`, `world`), and the rules they are held to (`referee`, `wire`). What does not: likely
+//! behaviour of networks and clients. That is the simulator's; this one is after the unlikely.
 //!
-//! The first byte sets the stage, see [`Stage::new`]; then follow instructions until the bytes run out,
-//! see [`script::step`]. A byte that is missing is 0, so that every prefix of an input is an input.
+//! The first byte sets the stage, see `Stage::new`; then follow instructions until the bytes run out,
+//! see `script::step`. A byte that is missing is 0, so that every prefix of an input is an input.
 
 mod frames;
 mod referee;

@@ -49,7 +49,7 @@ fn a_run_depends_on_its_input_alone() {
 #[test]
 fn each_input_is_what_its_name_says() {
     type Expectation = fn(&Account) -> bool;
-    let expectations: [(&str, Expectation); 24] = [
+    let expectations: [(&str, Expectation); 26] = [
         ("empty", |it| it.activations == 0 && it.service_frames == 0),
         ("alone", |it| it.activations == 1 && it.service_frames > 0),
         ("a-pair-elects-one", |it| it.activations == 1),
@@ -68,6 +68,8 @@ fn each_input_is_what_its_name_says() {
         ("frozen-between-turn-and-transmit", |it| it.stalls == 1),
         ("partition-and-heal", |it| it.activations == 2),
         ("restart-of-the-active", |it| it.activations == 2 && it.handovers == 0),
+        ("killed-with-a-warden", |it| it.activations == 3),
+        ("found-peers-moved-while-apart", |it| it.activations == 2),
         ("reload-for-another-node", |it| it.activations == 1),
         ("beats-twice-and-cut-short", |it| it.activations == 1),
         ("forged-resignation", |it| it.beats_forged == 3),

@@ -13,8 +13,8 @@ use crate::Port;
 
 /// Carries out the next instruction; false at the end of the input, or when the run was long enough.
 ///
-/// Bits 0 to 3 say what, bit 4 to which node. Frames reach both nodes if bit 5 is set; they are heard
-/// at the node's next turn.
+/// Bits 0 to 3 say what, bit 4 to which node. Frames reach both nodes if bit 5 is set, and are heard
+/// at the node's next turn; a node that dies has a warden if it is set.
 pub(super) fn step(world: &mut World, tape: &mut Tape<'_>) -> bool {
     if world.is_over() {
         return false;
@@ -70,7 +70,11 @@ pub(super) fn step(world: &mut World, tape: &mut Tape<'_>) -> bool {
             None
         }
         14 => {
-            world.restart(node);
+            if code >> 5 & 1 == 1 {
+                world.kill(node)
+            } else {
+                world.restart(node)
+            }
             None
         }
         _ => {

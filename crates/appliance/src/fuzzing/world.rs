@@ -13,7 +13,7 @@ use super::referee::{Referee, audit};
 use super::stage::{self, Stage};
 use super::wire;
 use super::{Account, Services};
-use crate::{Node, Notice, Port, ServicePort};
+use crate::{Node, Notice, Port, ServicePort, WillFrame};
 
 /// Turns of all nodes together in one run: an input is to be short, and its run too.
 const TURNS_MAX: u64 = 240;
@@ -48,6 +48,8 @@ pub(super) struct Station {
     woken: bool,
     /// It has not transmitted since its last turn.
     laden: bool,
+    /// What its warden says if it is killed.
+    will: Vec<WillFrame>,
     /// It was told to shut down.
     leaving: bool,
     /// Its shutdown is complete.
@@ -228,7 +230,16 @@ impl World {
         self.handle(index, Input::Reconfigure(config));
     }
 
-    /// Kills a node and starts it anew.
+    /// Kills a node; its warden reads its will to the other one.
+    pub(super) fn kill(&mut self, index: usize) {
+        let will = std::mem::take(&mut self.stations[index].will);
+        self.restart(index);
+        for WillFrame { port, bytes } in will {
+            self.carry(index, port, bytes);
+        }
+    }
+
+    /// Ends a node, and its warden, without a word, and starts it anew.
     pub(super) fn restart(&mut self, index: usize) {
         let Station { id, life, .. } = self.stations[index];
         self.stations[index] = Station::new(&self.stage, self.services, id, life + 1, self.now);
@@ -324,7 +335,8 @@ impl World {
                     self.account.stalls += u64::from(stalled);
                     self.note_change(index, to, term);
                 }
-                Notice::Event(_) | Notice::Will(_) => {}
+                Notice::Event(_) => {}
+                Notice::Will(will) => self.stations[index].will = will,
                 Notice::Finished => {
                     self.account.shutdowns += 1;
                     // Its last words are on the way; then its process ends.
@@ -386,6 +398,7 @@ impl Station {
             frozen_until: now,
             woken: true,
             laden: false,
+            will: Vec::new(),
             leaving: false,
             finished: false,
             spins: (now, 0),
