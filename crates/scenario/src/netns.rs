@@ -107,9 +107,10 @@ fn play(
     locum: &Path,
     tell: &mut dyn FnMut(News<'_>),
 ) -> Result<Outcome> {
+    // First, because a switch floods to a machine that listens only what it has not learnt yet.
+    let attackers = start_attackers(scenario, plant, seed)?;
     let mut nodes = Nodes::prepare(scenario, plant, locum)?;
     nodes.settle(scenario).context("the group does not settle")?;
-    let attackers = start_attackers(scenario, plant, seed)?;
     let clients = start_clients(scenario, plant)?;
     std::thread::sleep(CALM);
     nodes.wait_steady().context("the group does not settle")?;

@@ -14,7 +14,7 @@ use super::switch::{Order, Switch};
 use crate::model::{Action, Scenario, Segment, Way};
 
 /// When a switch forgets a silent station, unless the file says otherwise.
-pub(super) const AGEING: Duration = Duration::from_secs(300);
+const AGEING: Duration = Duration::from_secs(300);
 
 /// The device of a machine's namespace into which its cable is plugged.
 pub(super) const MACHINE_DEVICE: &str = "eth0";

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use locum_lab::Namespace;
 use locum_lab::room::Room;
 use locum_lab::wiring::{MUTE, PROMPT, uplink};
 
-use super::fabric::{AGEING, Fabric, MACHINE_DEVICE, Plug};
+use super::fabric::{Fabric, MACHINE_DEVICE, Plug};
 use crate::model::Scenario;
 
 /// The network. Dropping it takes down its namespaces and everything in them.
@@ -146,10 +147,11 @@ impl Role {
     /// Makes a namespace with a cable into this kind of machine.
     fn set_up(self, inside: &Namespace) -> Result<()> {
         match self {
-            // What a hostile machine sends comes from a program on a TAP, too.
+            // What a hostile machine sends comes from a program on a TAP, too. The bridge is a piece of
+            // cable: it remembers nothing, and so passes on all that the switch floods.
             Role::Node(_) | Role::Hostile => {
                 inside.sysctl(&MUTE)?;
-                inside.ip(&uplink("br0", MACHINE_DEVICE, super::nodes::TAP, AGEING))
+                inside.ip(&uplink("br0", MACHINE_DEVICE, super::nodes::TAP, Duration::ZERO))
             }
             Role::Client(index) => set_up_client(inside, index),
         }
