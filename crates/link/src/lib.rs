@@ -2,6 +2,7 @@
 //!
 //! * [`tap`]: a TAP interface, shared by two threads, that survives whatever happens to its link;
 //!   [`watch`] tells when that happens.
+//! * [`packet_socket`]: an interface of the kernel, overheard and spoken through.
 //! * [`clock`], [`poller`], [`sched`]: time, waiting, and the scheduler's favours.
 //! * [`warden`]: a parent process that speaks a dead worker's last words.
 //! * [`segment`]: an Ethernet segment in memory, for simulators, demos and tests.
@@ -13,6 +14,8 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
+mod offload;
+pub mod packet_socket;
 pub mod pcap;
 pub mod poller;
 pub mod sched;
@@ -23,6 +26,7 @@ pub mod warden;
 pub mod watch;
 
 pub use clock::Clock;
+pub use packet_socket::{PacketBuffer, PacketCounters, PacketSocket};
 pub use pcap::{PcapDevice, PcapWriter};
 pub use poller::{Poller, Ready, Waker};
 pub use segment::{Port, PortId, Segment};

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod lifeline;
+pub(crate) mod packet;
 
 use std::io;
 use std::mem::MaybeUninit;
