@@ -260,3 +260,75 @@ fn nobody_behind_the_socket_has_a_code_of_its_own() {
     let words = stderr(&output);
     assert!(words.contains("/nowhere/node1.sock") && words.contains("is it running"), "{words}");
 }
+
+fn scenario_file(name: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/scenarios");
+    root.join(name).to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_scenario_is_told_judged_and_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let report = directory.path().join("report");
+    let file = scenario_file("hand-over.toml");
+    let output = run(&["scenario", "run", &file, "--report", report.to_str().unwrap()]);
+    assert_eq!(code(&output), exit(Exit::Ok), "{}", stderr(&output));
+    let text = stdout(&output);
+    for part in [
+        "hand-over node 1 to node 2",
+        "node 2: waiting → active, resigned(node 1, handover), term 2",
+        "only node 2 is active from 230ms to 600ms",
+        "connections lost",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let outcome = fs::read_to_string(report.join("outcome.json")).unwrap();
+    let outcome: serde_json::Value = serde_json::from_str(&outcome).unwrap();
+    assert_eq!(outcome["schema"], "locum.scenario.v1");
+    assert_eq!(outcome["outcome"]["scenario"], "hand-over");
+    assert!(fs::read_to_string(report.join("report.html")).unwrap().contains("<svg"));
+    assert!(report.join("node1.pcap").exists());
+}
+
+#[test]
+fn an_expectation_that_does_not_hold_has_its_exit_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("hopeful.toml");
+    let text = fs::read_to_string(scenario_file("kill.toml")).unwrap();
+    fs::write(&file, text.replace("outage_max = \"45ms\"", "outage_max = \"16ms\"")).unwrap();
+    let output = run(&["scenario", "run", file.to_str().unwrap(), &scenario_file("ipv6.toml")]);
+    assert_eq!(code(&output), exit(Exit::Failure));
+    let text = stdout(&output);
+    assert!(text.contains("  NO "), "{text}");
+    assert!(text.ends_with("2 scenarios, 1 failed: hopeful\n"), "{text}");
+}
+
+#[test]
+fn a_wrong_scenario_is_refused_whatever_it_was_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("wrong.toml");
+    fs::write(&file, "about = \"too little\"\n").unwrap();
+    let file = file.to_str().unwrap();
+    for command in ["run", "check"] {
+        let output = run(&["scenario", command, file, &scenario_file("kill.toml")]);
+        assert_eq!(code(&output), exit(Exit::Config), "{command}");
+        assert!(stderr(&output).contains("error: duration: is missing"), "{}", stderr(&output));
+        assert_eq!(stdout(&output), "");
+    }
+    let output = run(&["scenario", "check", &scenario_file("kill.toml")]);
+    assert_eq!(code(&output), exit(Exit::Ok));
+    assert_eq!(stdout(&output), "kill: nothing is wrong with it\n");
+}
+
+#[test]
+fn scenarios_are_listed_with_what_they_are_about() {
+    let output = run(&["scenario", "list", &scenario_file("")]);
+    assert_eq!(code(&output), exit(Exit::Ok), "{}", stderr(&output));
+    let text = stdout(&output);
+    let line = text.lines().find(|line| line.trim_start().starts_with("clock-jump "));
+    let line = line.expect("clock-jump is listed");
+    assert!(line.contains("sim  3s"), "{line}");
+    assert!(text.lines().count() >= 24);
+    let output = run(&["scenario", "list", "/nowhere"]);
+    assert_eq!(code(&output), exit(Exit::Failure));
+}

@@ -408,6 +408,9 @@ pub struct Expectation {
     pub overlap_max: Option<Span>,
 }
 
+/// How the complaint about a duration that is none begins.
+pub(crate) const NOT_A_DURATION: &str = "is not a duration";
+
 /// A duration written as people do: `"30ms"`, `"1.5s"` is `"1s 500ms"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Span(pub Duration);
@@ -415,9 +418,9 @@ pub struct Span(pub Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        humantime::parse_duration(&text).map(Span).map_err(|error| {
-            serde::de::Error::custom(format!("{error}; write it like \"30ms\" or \"1s 500ms\""))
-        })
+        humantime::parse_duration(&text)
+            .map(Span)
+            .map_err(|error| serde::de::Error::custom(format!("{NOT_A_DURATION}: {error}")))
     }
 }
 

@@ -13,7 +13,7 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue, Deserializer, Error};
 
 use crate::check;
-use crate::model::{Place, Scenario, Source};
+use crate::model::{NOT_A_DURATION, Place, Scenario, Source};
 
 /// Mistakes of shape that are looked for; more of them help nobody.
 const MISTAKES_MAX: usize = 32;
@@ -98,6 +98,8 @@ fn shape(document: &DeTable<'_>) -> Result<Scenario, Vec<Problem>> {
             Some(cut) => pruned.push(cut),
             None => break,
         }
+        // What every file must have is put back, so that its absence is not one more mistake.
+        complete(&mut document);
     }
     Err(problems)
 }
@@ -235,14 +237,45 @@ impl<'e> Mistake<'e> {
                 (format!("{path}.{name}"), "is missing".to_owned(), fix.unwrap_or_default())
             }
             Mistake::Other(message) => {
-                let fix = cut.and_then(|cut| Some((&cut.key, example(&cut.key)?)));
-                let fix =
-                    fix.map(|(key, example)| format!("write, for example, `{key} = {example}`"));
-                (path, message.to_owned(), fix.unwrap_or_default())
+                let example = cut.and_then(|cut| Some((&cut.key, example(&cut.key)?)));
+                let fix = match example {
+                    Some((key, example)) => format!("write, for example, `{key} = {example}`"),
+                    None if message.starts_with(NOT_A_DURATION) => {
+                        "write it like \"30ms\" or \"1s 500ms\"".to_owned()
+                    }
+                    None => String::new(),
+                };
+                (path, plain(message), fix)
             }
         };
         Problem { span: span.filter(|span| *span != (0..0)), key, what, fix }
     }
+}
+
+/// What serde says about a value of the wrong type, in the words of the rest.
+fn plain(message: &str) -> String {
+    let kinds =
+        message.strip_prefix("invalid type: ").and_then(|kinds| kinds.split_once(", expected "));
+    let Some((found, wanted)) = kinds else { return message.to_owned() };
+    let found = match found.split([' ', '`']).next().unwrap_or_default() {
+        "string" => "a text",
+        "integer" => "a number",
+        "floating" => "a fraction",
+        "boolean" => "true or false",
+        "sequence" => "a list",
+        "map" => "a table",
+        _ => found,
+    };
+    let wanted = match wanted {
+        "u8" | "u64" | "usize" => "a whole number",
+        "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        _ if wanted.contains("string") => "a text in quotes",
+        _ if wanted.starts_with("struct") => "a table",
+        _ => wanted,
+    };
+    format!("must be {wanted}, and is {found}")
 }
 
 fn example(key: &str) -> Option<&'static str> {

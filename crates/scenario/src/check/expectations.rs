@@ -58,7 +58,13 @@ impl Checker<'_> {
         let has_modes = modes(expectation).iter().any(|(_, nodes)| nodes.is_some());
         let has_client = client_bounds(expectation).into_iter().any(|(_, given)| given);
         let has_run = run_bounds(expectation).into_iter().any(|(_, given)| given);
-        if !(has_modes || has_client || has_run || expectation.counter.is_some()) {
+        // Whoever names these alone is told more precisely what is missing.
+        let Expectation { client, program, node, counter, min, max, .. } = expectation;
+        let has_more = client.is_some()
+            || program.is_some()
+            || (node.is_some() || counter.is_some())
+            || (min.is_some() || max.is_some());
+        if !(has_modes || has_client || has_run || has_more) {
             let what = "expects nothing";
             let fix = "add what must be true, such as `active = [1]` or `outage_max = \"45ms\"`";
             self.report(item, "", what, fix);
