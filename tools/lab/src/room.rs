@@ -58,7 +58,8 @@ fn last_lines(text: &str, count: usize) -> String {
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
-/// Copies the files of a room, also those of programs that still write, into `target`.
+/// Copies the files of a room, also those of programs that still write, into `target`; not those that
+/// are empty, and not the key.
 ///
 /// # Errors
 /// What the file system says.
@@ -66,7 +67,9 @@ pub fn keep(files: &Path, target: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(target).with_context(|| format!("create {}", target.display()))?;
     for entry in fs::read_dir(files)? {
         let entry = entry?;
-        if entry.file_type()?.is_file() {
+        let is_key = entry.path().extension().is_some_and(|extension| extension == "key");
+        let metadata = entry.metadata()?;
+        if metadata.is_file() && metadata.len() > 0 && !is_key {
             fs::copy(entry.path(), target.join(entry.file_name()))?;
         }
     }
