@@ -39,11 +39,12 @@ pub fn hurry() {
 pub fn serve(mut switch: Switch, inbox: &Inbox, mut control: Option<Control>) -> io::Result<()> {
     let mut ready = Ready::default();
     while inbox.obey(&mut switch) {
+        // First: what is due waits for nobody.
+        switch.deliver();
         switch.receive(&ready.ports);
         if let Some(control) = control.as_mut().filter(|_| ready.control) {
             control.answer(&mut switch);
         }
-        switch.deliver();
         ready.wait(&switch, inbox, control.as_ref())?;
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What the switch does to pings, streams and its own counters.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
@@ -34,6 +34,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("a_stream_arrives_intact_between_interfaces", || a_stream_arrives_intact(Ends::Interfaces)),
     ("a_stream_arrives_intact_between_taps", || a_stream_arrives_intact(Ends::Taps)),
     ("a_stream_survives_a_bad_cable", a_stream_survives_a_bad_cable),
+    ("tagged_frames_do_not_come_out_untagged", tagged_frames_do_not_come_out_untagged),
     ("a_deleted_interface_is_unplugged", a_deleted_interface_is_unplugged),
     ("the_program_obeys_captures_and_cleans_up", the_program_obeys_captures_and_cleans_up),
 ];
@@ -185,6 +186,28 @@ fn a_stream_survives_a_bad_cable() -> Result<()> {
     for counter in ["lost_random", "duplicated", "held_back"] {
         ensure!(number(&stats, &format!("/ports/a/cable/{counter}"))? > 0, "{stats}");
     }
+    Ok(())
+}
+
+fn tagged_frames_do_not_come_out_untagged() -> Result<()> {
+    let pair = Pair::new("vlan", Ends::Interfaces)?;
+    let switch = pair.switch(Ends::Interfaces)?;
+    pair.a.ip("link add link eth0 name vlan5 type vlan id 5\n\
+         addr add 10.5.0.1/24 dev vlan5\nlink set vlan5 up\n")?;
+    // It asks for the address by ARP, in the VLAN.
+    pair.a.run(|| {
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        socket.send_to(b"hello", (Ipv4Addr::new(10, 5, 0, 2), 9))?;
+        Ok(())
+    })?;
+    wait::until("a tagged frame", PATIENCE, || {
+        let stats = stats(&switch).map_err(|error| error.to_string())?;
+        let tagged =
+            number(&stats, "/ports/a/device/rx_tagged").map_err(|error| error.to_string())?;
+        if tagged > 0 { Ok(()) } else { Err(stats.to_string()) }
+    })?;
+    let stats = stats(&switch)?;
+    ensure!(number(&stats, "/ports/a/cable/tx")? == 0, "{stats}");
     Ok(())
 }
 
