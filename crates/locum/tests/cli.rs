@@ -327,7 +327,8 @@ fn scenarios_are_listed_with_what_they_are_about() {
     let text = stdout(&output);
     let line = text.lines().find(|line| line.trim_start().starts_with("clock-jump "));
     let line = line.expect("clock-jump is listed");
-    assert!(line.contains("sim  3s"), "{line}");
+    assert!(line.contains(" sim ") && line.contains(" 3s "), "{line}");
+    assert!(line.ends_with("two seconds further at once."), "{line}");
     assert!(text.lines().count() >= 24);
     let output = run(&["scenario", "list", "/nowhere"]);
     assert_eq!(code(&output), exit(Exit::Failure));

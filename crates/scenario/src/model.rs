@@ -411,6 +411,9 @@ pub struct Expectation {
 /// How the complaint about a duration that is none begins.
 pub(crate) const NOT_A_DURATION: &str = "is not a duration";
 
+/// Nothing in a scenario takes longer.
+pub(crate) const SPAN_MAX: Duration = Duration::from_secs(3600);
+
 /// A duration written as people do: `"30ms"`, `"1.5s"` is `"1s 500ms"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Span(pub Duration);
@@ -418,9 +421,12 @@ pub struct Span(pub Duration);
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .map(Span)
-            .map_err(|error| serde::de::Error::custom(format!("{NOT_A_DURATION}: {error}")))
+        let span = humantime::parse_duration(&text)
+            .map_err(|error| serde::de::Error::custom(format!("{NOT_A_DURATION}: {error}")))?;
+        if span > SPAN_MAX {
+            return Err(serde::de::Error::custom("is more than an hour, and scenarios are short"));
+        }
+        Ok(Span(span))
     }
 }
 

@@ -16,11 +16,13 @@ use self::capture::Captures;
 use self::hands::carry_out;
 use self::stage::Stage;
 use self::tracks::Tracks;
-use crate::model::{Scenario, Step, World};
+use crate::model::{Scenario, Span, Step, World};
 use crate::outcome::{Fault, News, Outcome, overlaps};
 
-/// A group that has not settled after this time, in virtual time, never will.
-const SETTLED_AFTER_MAX: Duration = Duration::from_secs(60);
+/// A group has this long to settle, in virtual time: enough for the retries of any client.
+const SETTLED_AFTER: Duration = Duration::from_secs(5);
+/// And this long in terms of its detection time, twice of which joining takes.
+const SETTLED_AFTER_DETECTIONS: u32 = 20;
 
 /// Why a run came to nothing.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +30,11 @@ pub enum RunError {
     /// The beginning never ended: not every node joined, no single one is active, or a client was
     /// never answered.
     #[error(
-        "the group does not settle within {} of virtual time: {why}; check its times and its network",
-        humantime::format_duration(SETTLED_AFTER_MAX)
+        "the group does not settle within {limit} of virtual time: {why}; check its times and its network"
     )]
     NeverSettled {
+        /// How long it had.
+        limit: Span,
         /// What is missing.
         why: String,
     },
@@ -56,9 +59,17 @@ pub fn run(
     let captures = keep.map(|directory| Captures::start(&mut stage, directory)).transpose()?;
     let mut tracks = Tracks::watch(&mut stage);
     stage.start_nodes(scenario);
-    settle(&mut stage, &mut tracks, "one node is not active, or another joins", Stage::has_joined)?;
+    let limit = SETTLED_AFTER.max(scenario.group.dead_after() * SETTLED_AFTER_DETECTIONS);
+    let limit = Span(limit);
+    settle(
+        &mut stage,
+        &mut tracks,
+        limit,
+        "one node is not active, or another joins",
+        Stage::has_joined,
+    )?;
     stage.start_programs(scenario);
-    settle(&mut stage, &mut tracks, "a client is not answered", Stage::is_answered)?;
+    settle(&mut stage, &mut tracks, limit, "a client is not answered", Stage::is_answered)?;
     tracks.begin(&stage);
     let mut steps: Vec<&Step> = scenario.steps.iter().map(|step| step.get_ref()).collect();
     steps.sort_by_key(|step| step.at);
@@ -98,19 +109,20 @@ pub fn run(
 fn settle(
     stage: &mut Stage,
     tracks: &mut Tracks,
+    limit: Span,
     otherwise: &str,
     condition: impl Fn(&Stage) -> bool,
 ) -> Result<(), RunError> {
-    let limit = stage.world.now() + SETTLED_AFTER_MAX;
+    let end = stage.world.now() + limit.0;
     loop {
         stage.world.step();
         tracks.look(stage, &mut |_| {});
         if condition(stage) {
             return Ok(());
         }
-        if !stage.world.advance(limit) {
+        if !stage.world.advance(end) {
             let why = format!("{otherwise} ({})", stage.modes());
-            return Err(RunError::NeverSettled { why });
+            return Err(RunError::NeverSettled { limit, why });
         }
     }
 }

@@ -1,9 +1,14 @@
 //! What each action needs, and what would mean nothing to it.
 
+use std::time::Duration;
+
 use locum_sim::Weapon;
 
 use super::{Checker, Item, network};
-use crate::model::{Action, Scenario, Step, shares};
+use crate::model::{Action, SPAN_MAX, Scenario, Step, shares};
+
+/// More frames than this say more about the machine that runs the scenario.
+const ATTACK_EVERY_MIN: Duration = Duration::from_micros(100);
 
 /// What an action has to do with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -193,6 +198,10 @@ impl Checker<'_> {
                 self.unknown(item, "weapons", "weapon", weapon, &names);
             }
         }
+        if step.every.is_some_and(|every| every.0 < ATTACK_EVERY_MIN) {
+            let what = format!("must be at least {ATTACK_EVERY_MIN:?}");
+            self.report(item, "every", what, "attack less often, or with more weapons");
+        }
         if step.weapons.as_ref().is_some_and(Vec::is_empty) {
             self.report(item, "weapons", "is empty", "name one, or use \"cease\"");
         }
@@ -204,6 +213,14 @@ impl Checker<'_> {
             if !(0.0..=1.0).contains(&share) {
                 let what = format!("`{key}` is a share of all frames, 0 to 1, and is {share}");
                 self.report(item, "with", what, format!("write, for example, `{key} = 0.1`"));
+            }
+        }
+        for (key, span) in
+            [("latency", with.latency), ("jitter", with.jitter), ("reorder_by", with.reorder_by)]
+        {
+            if span > SPAN_MAX {
+                let what = format!("`{key}` is more than an hour, and scenarios are short");
+                self.report(item, "with", what, format!("write, for example, `{key} = \"5ms\"`"));
             }
         }
         if with.is_clear() {

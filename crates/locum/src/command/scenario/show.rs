@@ -19,7 +19,7 @@ pub(super) fn list(scenarios: &[Scenario], colour: bool) -> String {
             Cell::new(&scenario.source.name),
             Cell::new(worlds.join("+")).colour(Colour::Dim),
             Cell::new(scenario.duration.to_string()).colour(Colour::Dim),
-            Cell::new(one_line(&scenario.about)),
+            Cell::new(first_sentence(&scenario.about)),
         ]);
     }
     grid.render(colour)
@@ -104,6 +104,12 @@ fn client(track: &ClientTrack, duration: Duration) -> Vec<Cell> {
 
 fn time(at: Duration) -> String {
     format!("{:>TIME_WIDTH$}", format!("{:.3}s", at.as_secs_f64()))
+}
+
+/// What a line of a list has room for.
+fn first_sentence(text: &str) -> String {
+    let text = one_line(text);
+    text.split_inclusive(". ").next().unwrap_or_default().trim_end().to_owned()
 }
 
 /// Texts of several lines in the file are one here.
