@@ -1,7 +1,7 @@
 //! What the switch does to pings, streams and its own counters.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
@@ -12,6 +12,7 @@ use locum_l2switch::Handle;
 use locum_lab::process::Process;
 use locum_lab::wait;
 use locum_lab::{Namespace, Packets};
+use locum_link::{PacketSocket, Sent};
 use rustix::process::{Signal, kill_process};
 use serde_json::Value;
 
@@ -192,14 +193,10 @@ fn a_stream_survives_a_bad_cable() -> Result<()> {
 fn tagged_frames_do_not_come_out_untagged() -> Result<()> {
     let pair = Pair::new("vlan", Ends::Interfaces)?;
     let switch = pair.switch(Ends::Interfaces)?;
-    pair.a.ip("link add link eth0 name vlan5 type vlan id 5\n\
-         addr add 10.5.0.1/24 dev vlan5\nlink set vlan5 up\n")?;
-    // It asks for the address by ARP, in the VLAN.
-    pair.a.run(|| {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        socket.send_to(b"hello", (Ipv4Addr::new(10, 5, 0, 2), 9))?;
-        Ok(())
-    })?;
+    let machine = pair.a.run(|| Ok(PacketSocket::open("eth0")?))?;
+    // A broadcast in VLAN 5, of the local experimental EtherType 1.
+    let tagged = [&[0xff; 6][..], &[2, 0, 0, 0, 0, 1], &[0x81, 0, 0, 5], &[0x88, 0xb5], &[0; 42]];
+    ensure!(machine.send(&tagged.concat()) == Sent::Done);
     wait::until("a tagged frame", PATIENCE, || {
         let stats = stats(&switch).map_err(|error| error.to_string())?;
         let tagged =
