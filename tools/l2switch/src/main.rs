@@ -15,18 +15,26 @@ use log::LevelFilter;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// An Ethernet switch in user space, whose cables can be as bad as one likes.
-///
-/// Tell it what to do through its control socket, a line at a time:
-///
-///     echo 'impair n1 rx latency=5ms loss=0.1' | nc -UN /run/l2switch.sock
-///
-/// impair PORT tx|rx|both KEY=VALUE ...  (latency, jitter, loss, burst=ENTER/LEAVE/LOSS, duplicate,
-/// reorder, reorder_by, corrupt, bandwidth in bit/s, queue in bytes), clear PORT, cut PORT tx|rx|both,
-/// heal PORT, down PORT, up PORT, ageing DURATION, stats. Directions are those of the station behind
-/// the port.
+/// What the control socket understands, for `--help`.
+const COMMANDS: &str = "\
+Tell it what to do through its control socket, a line at a time:
+
+    echo 'impair n1 rx latency=5ms loss=0.1' | nc -UN /run/l2switch.sock
+
+  impair PORT tx|rx|both KEY=VALUE ...   latency, jitter, loss, burst=ENTER/LEAVE/LOSS,
+                                         duplicate, reorder, reorder_by, corrupt,
+                                         bandwidth (bit/s), queue (bytes)
+  clear PORT                             a perfect cable again
+  cut PORT tx|rx|both, heal PORT         where neither side can see it
+  down PORT, up PORT                     the switch forgets the stations of the port
+  ageing DURATION                        how long a silent station is remembered
+  stats                                  all counters, as one line of JSON
+
+Directions are those of the station behind the port: tx is what it sends.";
+
+/// An Ethernet switch in user space, whose cables can be as bad as one likes
 #[derive(Debug, Parser)]
-#[command(version, verbatim_doc_comment)]
+#[command(version, after_help = COMMANDS)]
 struct Arguments {
     /// A port, by a name of your choice: tap:DEV is a TAP, made unless it exists, if:DEV an interface
     #[arg(long = "port", value_name = "NAME=tap:DEV|NAME=if:DEV", required = true)]
