@@ -316,7 +316,7 @@ impl Segment {
             Err(loss) => self.note(now, from, Direction::Transmit, frame, Fate::Lost(loss)),
             Ok(carried) => {
                 self.note(now, from, Direction::Transmit, frame, Fate::Passed);
-                self.convey(Leg::In(from), frame, carried);
+                self.convey(now, Leg::In(from), frame, carried);
             }
         }
     }
@@ -422,37 +422,48 @@ impl Segment {
         route
     }
 
-    /// Puts a frame on a cable: one copy, or two.
-    fn convey(&mut self, leg: Leg, frame: &[u8], carried: Carried) {
+    /// Puts a frame on a cable at `at`: one copy, or two.
+    fn convey(&mut self, at: Instant, leg: Leg, frame: &[u8], carried: Carried) {
+        if carried.is_untouched(at) {
+            // Nearly every frame. The switch reads it where it is: one copy, for the receiver.
+            return match leg {
+                Leg::In(from) => self.forward(at, from, frame),
+                Leg::Out(to) => {
+                    let copy = self.copy(frame);
+                    self.deliver(at, to, copy);
+                }
+            };
+        }
         let (Leg::In(port) | Leg::Out(port)) = leg;
         let counters = &mut self.port_mut(port).counters;
         counters.duplicated += u64::from(carried.twice);
         counters.held_back += u64::from(carried.held_back);
         counters.corrupted += u64::from(carried.flipped.is_some());
         for _ in 0..1 + usize::from(carried.twice) {
-            let mut copy = self.buffer();
-            copy.extend_from_slice(frame);
+            let mut copy = self.copy(frame);
             if let Some(bit) = carried.flipped
                 && let Some(byte) = copy.get_mut(bit / 8)
             {
                 *byte ^= 1 << (bit % 8);
             }
-            if carried.due <= self.now {
-                self.arrive(self.now, leg, copy);
+            // Due later than `at`, it waits for its turn, even if the time is past already: a poll
+            // may be late, and others may be due before.
+            if carried.due <= at {
+                self.arrive(at, leg, copy);
             } else {
-                self.fly(carried.due, leg, copy);
+                self.fly(at, carried.due, leg, copy);
             }
         }
     }
 
-    fn fly(&mut self, due: Instant, leg: Leg, frame: Vec<u8>) {
+    fn fly(&mut self, at: Instant, due: Instant, leg: Leg, frame: Vec<u8>) {
         if self.in_flight.len() >= self.config.in_flight_max {
             let (direction, port) = match leg {
                 Leg::In(port) => (Direction::Transmit, port),
                 Leg::Out(port) => (Direction::Receive, port),
             };
             let fate = Fate::Lost(Loss::InFlightFull);
-            self.note(self.now, port, direction, &frame, fate);
+            self.note(at, port, direction, &frame, fate);
             return self.recycle(frame);
         }
         let sequence = self.departures;
@@ -491,7 +502,7 @@ impl Segment {
         };
         match self.port_mut(to).receive.carry(at + extra, frame.len()) {
             Err(loss) => self.note(at, to, Direction::Receive, frame, Fate::Lost(loss)),
-            Ok(carried) => self.convey(Leg::Out(to), frame, carried),
+            Ok(carried) => self.convey(at, Leg::Out(to), frame, carried),
         }
     }
 
@@ -521,6 +532,12 @@ impl Segment {
 
     fn buffer(&mut self) -> Vec<u8> {
         self.pool.pop().unwrap_or_default()
+    }
+
+    fn copy(&mut self, frame: &[u8]) -> Vec<u8> {
+        let mut copy = self.buffer();
+        copy.extend_from_slice(frame);
+        copy
     }
 
     fn recycle(&mut self, mut frame: Vec<u8>) {

@@ -87,6 +87,14 @@ pub(super) struct Carried {
     pub(super) flipped: Option<usize>,
 }
 
+impl Carried {
+    /// Whether a frame that entered at `at` is at the other end already, once and as it was.
+    pub(super) fn is_untouched(&self, at: Instant) -> bool {
+        let Carried { due, twice, held_back, flipped } = *self;
+        due <= at && !twice && !held_back && flipped.is_none()
+    }
+}
+
 impl Cable {
     pub(super) fn perfect() -> Self {
         Cable {
@@ -113,10 +121,16 @@ impl Cable {
     }
 
     /// What becomes of a frame of `len` bytes that enters at `now`.
+    #[inline]
     pub(super) fn carry(&mut self, now: Instant, len: usize) -> Result<Carried, Loss> {
         if self.is_clear {
             return Ok(Carried { due: now, twice: false, held_back: false, flipped: None });
         }
+        self.carry_impaired(now, len)
+    }
+
+    /// Apart, so that perfect cables, nearly all, are inlined where they are used.
+    fn carry_impaired(&mut self, now: Instant, len: usize) -> Result<Carried, Loss> {
         if self.is_lost() {
             return Err(Loss::Random);
         }

@@ -412,3 +412,129 @@ fn two_stacks_on_a_segment_reach_each_other() {
     let (bytes, from) = sockets.get_mut::<udp::Socket<'_>>(*handle).recv().expect("it arrived");
     assert_eq!((bytes, from.endpoint.addr), (&b"ping"[..], IpAddress::v4(10, 0, 0, 1)));
 }
+
+/// A cable with nothing but a latency.
+fn slow(latency: Duration) -> Impairment {
+    Impairment { latency, ..Impairment::default() }
+}
+
+#[test]
+fn a_late_poll_changes_neither_order_nor_times_of_arrival() {
+    let (mut segment, [a, b, c]) = three(Config::default());
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let writer = Rc::clone(&log);
+    segment.observe(move |seen| {
+        if seen.port == c {
+            writer.borrow_mut().push((seen.at, seen.frame[14]));
+        }
+    });
+    segment.set_impairment(a, Direction::Transmit, slow(10 * MS), 1);
+    segment.set_impairment(c, Direction::Receive, slow(5 * MS), 1);
+    segment.send(at(0), a, &frame(BROADCAST, 1, 1));
+    segment.send(at(8), b, &frame(BROADCAST, 2, 2));
+    // Nobody looked at 13 ms and at 15 ms.
+    segment.poll(at(20));
+    assert_eq!(*log.borrow(), [(at(13), 2), (at(15), 1)]);
+    assert_eq!(heard(&mut segment, [a, b, c])[2], [2, 1]);
+}
+
+#[test]
+fn a_damaged_frame_differs_in_one_bit() {
+    let (mut segment, [a, b, _]) = three(Config::default());
+    let with = Impairment { corrupt: 1.0, ..Impairment::default() };
+    segment.set_impairment(b, Direction::Receive, with, 1);
+    let sent = frame(BROADCAST, 1, 0);
+    for count in 1..=100 {
+        segment.send(at(0), a, &sent);
+        let received = segment.recv(b, <[u8]>::to_vec).expect("it is damaged, not lost");
+        let flipped: u32 = sent.iter().zip(&received).map(|(a, b)| (a ^ b).count_ones()).sum();
+        assert_eq!((received.len(), flipped), (sent.len(), 1));
+        assert_eq!(segment.port_counters(b).corrupted, count);
+    }
+}
+
+/// What of 200 frames from the first port reaches the second, on cables that lose half, while the
+/// third is silent or talks to the first.
+fn survivors(third_talks: bool) -> Vec<u8> {
+    let (mut segment, [a, b, c]) = three(Config::default());
+    let half = Impairment { loss: 0.5, ..Impairment::default() };
+    for port in [a, b, c] {
+        segment.set_impairment(port, Direction::Transmit, half.clone(), 1);
+        segment.set_impairment(port, Direction::Receive, half.clone(), 1);
+    }
+    segment.install(
+        move |hop: &Hop<'_>| {
+            if hop.from == c && hop.to == b { Verdict::Drop } else { Verdict::Pass }
+        },
+    );
+    for payload in 0..200 {
+        segment.send(at(0), a, &frame(BROADCAST, 1, payload));
+        if third_talks {
+            segment.send(at(0), c, &frame(BROADCAST, 3, payload));
+        }
+    }
+    let [_, survivors, _] = heard(&mut segment, [a, b, c]);
+    survivors
+}
+
+#[test]
+fn what_chance_does_on_a_cable_does_not_depend_on_traffic_elsewhere() {
+    let alone = survivors(false);
+    assert!((20..=80).contains(&alone.len()), "a quarter of 200: {}", alone.len());
+    assert_eq!(alone, survivors(true));
+}
+
+#[test]
+fn every_frame_is_accounted_for_on_the_worst_of_cables() {
+    let mut segment =
+        Segment::new(Config { queue_depth: 8, in_flight_max: 24, ..Config::default() });
+    // Of two ports each frame leaves by the other, so that no copies of floods confuse the sum.
+    let ports = [segment.add_port(), segment.add_port()];
+    let bad = Impairment {
+        latency: MS,
+        jitter: 5 * MS,
+        loss: 0.1,
+        burst: Some(impair::Burst { enter: 0.05, leave: 0.3, loss: 0.9 }),
+        duplicate: 0.2,
+        reorder: 0.2,
+        reorder_by: 3 * MS,
+        corrupt: 0.3,
+        bandwidth: Some(120_000),
+        queue: Some(60),
+    };
+    let directions = [Direction::Transmit, Direction::Receive];
+    for port in ports {
+        for way in directions {
+            segment.set_impairment(port, way, bad.clone(), port.index() as u64);
+        }
+    }
+    let sent = 4_000;
+    for step in 0..sent {
+        let now = Instant::from_micros(step * 700);
+        let [from, to] = if step % 2 == 0 { [1, 2] } else { [2, 1] };
+        segment.send(now, ports[from as usize - 1], &frame(to, from, 0));
+        segment.set_cut(ports[0], Direction::Receive, step % 500 < 50);
+        if step % 40 == 0 {
+            for port in ports {
+                while segment.recv(port, |_| ()).is_some() {}
+            }
+        }
+    }
+    segment.poll(at(60_000));
+    assert_eq!(segment.next_delivery(), None);
+    let [a, b] = ports.map(|port| segment.port_counters(port));
+    let sum = |counter: fn(&PortCounters) -> u64| counter(&a) + counter(&b);
+    let losses: [fn(&PortCounters) -> u64; 6] = [
+        |c| c.lost_cut,
+        |c| c.lost_queue_full,
+        |c| c.lost_in_flight_full,
+        |c| c.lost_random,
+        |c| c.lost_congestion,
+        |c| c.lost_malformed,
+    ];
+    let lost = losses.map(sum);
+    assert!(lost.iter().all(|lost| *lost > 0), "each kind is met: {lost:?}");
+    assert!(sum(|c| c.duplicated) > 0 && sum(|c| c.held_back) > 0 && sum(|c| c.corrupted) > 0);
+    let gone = lost.iter().sum::<u64>() + segment.counters().filtered;
+    assert_eq!(sent + sum(|c| c.duplicated), sum(|c| c.rx) + gone);
+}
