@@ -118,6 +118,10 @@ impl ServiceHalf {
 
     /// When the next poll is due at the latest, and why.
     pub fn poll_deadline(&self) -> Option<(Instant, &'static str)> {
+        // The stack left them when the transmit queue was full; now there is room again.
+        if self.stack.device().inner().is_ready() {
+            return Some((Instant::ZERO, "frames to take"));
+        }
         let gate = self.stack.device().poll_deadline();
         [self.stack.poll_deadline(), gate].into_iter().flatten().min_by_key(|&(at, _)| at)
     }

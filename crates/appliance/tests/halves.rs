@@ -166,20 +166,24 @@ fn garbage_for_the_node_address_does_nothing() {
     assert_eq!(half.status(ms(1)).monitor.mode, Mode::Joining);
 }
 
-/// An ARP reply to node 1 that says that node 2 is at a stranger's MAC.
-fn forged_arp() -> Vec<u8> {
+/// ARP from a stranger, who says that `sender` is at its MAC, to `target`.
+fn arp(
+    operation: ArpOperation,
+    sender: Ipv4Addr,
+    (mac, target): (EthernetAddress, Ipv4Addr),
+) -> Vec<u8> {
     let stranger = EthernetAddress([0x02, 0xc1, 0x1e, 0, 0, 1]);
     let arp = ArpRepr::EthernetIpv4 {
-        operation: ArpOperation::Reply,
+        operation,
         source_hardware_addr: stranger,
-        source_protocol_addr: address(2),
-        target_hardware_addr: node_mac(group(), node(1)),
-        target_protocol_addr: address(1),
+        source_protocol_addr: sender,
+        target_hardware_addr: mac,
+        target_protocol_addr: target,
     };
     let mut bytes = vec![0; 14 + arp.buffer_len()];
     let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
     frame.set_src_addr(stranger);
-    frame.set_dst_addr(node_mac(group(), node(1)));
+    frame.set_dst_addr(mac);
     frame.set_ethertype(EthernetProtocol::Arp);
     arp.emit(&mut ArpPacket::new_unchecked(frame.payload_mut()));
     bytes
@@ -191,7 +195,8 @@ fn forged_arp() -> Vec<u8> {
 fn a_strangers_arp_does_not_lead_beats_astray() {
     let mut half = heartbeat(1, Port::Service);
     turn(&mut half, ms(0), &[]);
-    turn(&mut half, ms(1), &[forged_arp()]);
+    let lie = arp(ArpOperation::Reply, address(2), (node_mac(group(), node(1)), address(1)));
+    turn(&mut half, ms(1), &[lie]);
     let sent = turn(&mut half, ms(20), &[]);
     let (_, beat) = sent.iter().find(|(_, frame)| beat_in(frame, 2).is_some()).expect("it is due");
     let to = EthernetFrame::new_unchecked(&beat[..]).dst_addr();
@@ -257,6 +262,26 @@ fn a_frame_that_is_ready_does_not_leave_after_the_lease() {
     // A new lease does not bring them back.
     grant(&cell, Mode::Active, 1, ms(2_000));
     assert_eq!(half.poll_transmit(ms(1_030), <[u8]>::to_vec), None);
+}
+
+/// Found by the fuzz target `appliance`: frames that the stack had left alone because nothing more could
+/// be transmitted were forgotten until something else happened.
+#[test]
+fn frames_that_waited_for_room_are_due_at_once() {
+    let cell = Arc::new(ModeCell::new());
+    let mut half = service(&cell);
+    grant(&cell, Mode::Active, 1, ms(1_000));
+    let mac = config(1).identity.service_mac();
+    let question = arp(ArpOperation::Request, Ipv4Addr::new(10, 77, 0, 200), (mac, SERVICE));
+    // Each poll takes 64 frames; after eight of them 512 answers wait.
+    for _ in 0..9 {
+        (0..64).for_each(|_| assert!(half.push(&question)));
+        half.poll(ms(1));
+    }
+    assert!(half.has_received());
+    assert_ne!(half.poll_deadline().map(|(_, why)| why), Some("frames to take"), "no room yet");
+    while half.poll_transmit(ms(1), |_| ()).is_some() {}
+    assert_eq!(half.poll_deadline(), Some((Instant::ZERO, "frames to take")));
 }
 
 #[test]

@@ -141,6 +141,11 @@ impl FrameQueue {
         self.rx.frames.len()
     }
 
+    /// Whether the stack would be given a received frame if it asked: there is one, and room for a reply.
+    pub fn is_ready(&self) -> bool {
+        !self.rx.frames.is_empty() && !self.tx.is_full()
+    }
+
     /// Frames waiting to be transmitted.
     pub fn tx_len(&self) -> usize {
         self.tx.frames.len()
@@ -251,7 +256,8 @@ mod tests {
         assert!(queue.push_transmit(&[0; 60]));
         assert!(queue.transmit(SmolInstant::ZERO).is_none());
         assert!(queue.receive(SmolInstant::ZERO).is_none());
-        let expected = QueueCounters { rx_full: 1, rx_oversize: 1, tx_full: 2, ..QueueCounters::default() };
+        let expected =
+            QueueCounters { rx_full: 1, rx_oversize: 1, tx_full: 2, ..QueueCounters::default() };
         assert_eq!(queue.counters(), expected);
         queue.clear();
         assert_eq!((queue.rx_len(), queue.tx_len()), (0, 0));

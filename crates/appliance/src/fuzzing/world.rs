@@ -436,7 +436,7 @@ impl Station {
 
     /// Whether it has done all there is to do.
     fn is_at_rest(&self, now: Instant) -> bool {
-        !self.woken && !self.laden && self.runs(now)
+        self.runs(now) && self.due(now).is_some_and(|due| due > now)
     }
 
     fn count_spin(&mut self, now: Instant) {
