@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::thread;
@@ -51,6 +52,9 @@ struct Arguments {
     /// Capture what each station sends and receives, as DIR/NAME.pcap
     #[arg(long, value_name = "DIR")]
     pcap: Option<PathBuf>,
+    /// Stop when standard input is closed: the switch does not outlive who started it
+    #[arg(long)]
+    exit_with_stdin: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +93,9 @@ fn main() -> Result<()> {
     let switch = build(&arguments)?;
     let control = arguments.control.as_deref().map(Control::bind).transpose()?;
     let (remote, inbox) = channel()?;
+    if arguments.exit_with_stdin {
+        stop_with_input(remote.clone())?;
+    }
     stop_by_signal(remote)?;
     hurry();
     log::info!("switching between {} ports", arguments.ports.len());
@@ -123,6 +130,17 @@ fn stop_by_signal(remote: Remote) -> Result<()> {
         }
     };
     thread::Builder::new().name("signals".to_owned()).spawn(wait).context("no thread")?;
+    Ok(())
+}
+
+/// A thread that stops the switch when nobody holds the other end of its standard input any more.
+fn stop_with_input(remote: Remote) -> Result<()> {
+    let wait = move || {
+        // What is said there means nothing, and an error is an end as well.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        remote.stop();
+    };
+    thread::Builder::new().name("input".to_owned()).spawn(wait).context("no thread")?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("tagged_frames_do_not_come_out_untagged", tagged_frames_do_not_come_out_untagged),
     ("a_deleted_interface_is_unplugged", a_deleted_interface_is_unplugged),
     ("the_program_obeys_captures_and_cleans_up", the_program_obeys_captures_and_cleans_up),
+    ("the_program_ends_with_its_input_if_told_so", the_program_ends_with_its_input_if_told_so),
 ];
 
 fn tell(switch: &Handle, line: &str) -> Result<String> {
@@ -261,5 +263,32 @@ fn the_program_obeys_captures_and_cleans_up() -> Result<()> {
     ensure!(!socket.exists(), "the socket is removed");
     ensure!(pair.lan.packets("new0").is_err(), "its TAP is gone");
     ensure!(std::fs::metadata(files.join("a.pcap"))?.len() > 24, "the capture has frames");
+    Ok(())
+}
+
+fn the_program_ends_with_its_input_if_told_so() -> Result<()> {
+    let pair = Pair::new("input", Ends::Interfaces)?;
+    let mut switch = pair.lan.run(|| {
+        Ok(Command::new(env!("CARGO_BIN_EXE_l2switch"))
+            .args(["--port", "a=if:port-a", "--port", "b=if:port-b", "--exit-with-stdin"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?)
+    })?;
+    let mut input = switch.stdin.take().context("it is piped")?;
+    wait::until("forwarding", PATIENCE, || match pair.reaches() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("no answer".to_owned()),
+        Err(error) => Err(error.to_string()),
+    })?;
+    input.write_all(b"words that mean nothing\n")?;
+    ensure!(pair.reaches()?, "words do not stop it");
+    ensure!(switch.try_wait()?.is_none(), "it runs while its input is open");
+    drop(input);
+    let status = wait::until("the end of the switch", PATIENCE, || {
+        let ended = switch.try_wait().map_err(|error| error.to_string())?;
+        ended.ok_or_else(|| "it still runs".to_owned())
+    })?;
+    ensure!(status.success(), "{status}");
     Ok(())
 }
