@@ -93,7 +93,12 @@ pub(super) fn replay(seed: u64, skip: &[usize], pcap: Option<PathBuf>) -> io::Re
     if let Some(error) = captures.and_then(|captures| captures.borrow_mut().error.take()) {
         return Err(error);
     }
-    println!("trace {:016x}, {} frames of nodes", report.trace_hash, report.frames);
+    println!(
+        "{:.3} s simulated, {} frames of nodes, trace {:016x}",
+        report.simulated.as_secs_f64(),
+        report.frames,
+        report.trace_hash
+    );
     for violation in &report.violations {
         println!("BROKEN: {violation}");
     }

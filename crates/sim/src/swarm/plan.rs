@@ -214,7 +214,7 @@ impl Plan {
             preempt: chance(&mut rng, 0.25).then(|| dead_after * rng.u32(0..10)),
             mac_mode,
             trunks,
-            ageing: Duration::from_millis(*pick(&mut rng, &[300_000, 300_000, 300_000, 500, 0])),
+            ageing: Duration::from_millis(*pick(&mut rng, &[300_000, 300_000, 500, 0])),
             clients: Vec::new(),
             hostile: chance(&mut rng, 0.3).then(|| rng.usize(..switches)),
             cable: draw_cable(&mut rng, interval, dead_after),
@@ -273,10 +273,11 @@ impl Plan {
         }
         ClientPlan {
             switch: rng.usize(..switches),
-            every: Duration::from_millis(*pick(rng, &[2, 5, 10, 20])),
+            every: Duration::from_millis(*pick(rng, &[1, 2, 5, 10, 20])),
             programs,
-            // Where the MAC moves, a client that does not listen is lost for as long as its cache lasts.
-            deaf: self.mac_mode == MacMode::Virtual && chance(rng, 0.3),
+            // Where the MAC moves, or somebody lies about it, a client that does not listen is lost for
+            // as long as its cache lasts.
+            deaf: self.mac_mode == MacMode::Virtual && self.hostile.is_none() && chance(rng, 0.3),
         }
     }
 
@@ -290,12 +291,15 @@ impl Plan {
         for _ in 0..count {
             let at = duration(rng, first, self.safety);
             let lasts = self.draw_length(rng);
-            if let Some(kind) = {
-                let kind = *pick(rng, &mix);
-                self.draw_kind(rng, kind)
-            } {
-                self.faults.push(Fault { at, lasts, kind });
-            }
+            let kind = *pick(rng, &mix);
+            let kind = self.draw_kind(rng, kind);
+            self.faults.extend(kind.map(|kind| Fault { at, lasts, kind }));
+        }
+        if self.hostile.is_some() && chance(rng, 0.5) {
+            // All along: what else goes wrong, goes wrong under attack.
+            let weapons = Weapon::ALL.iter().copied().filter(|_| chance(rng, 0.4)).collect();
+            let kind = FaultKind::Attack { weapons };
+            self.faults.push(Fault { at: first / 2, lasts: self.safety, kind });
         }
         self.faults.sort_by_key(|fault| fault.at);
     }
@@ -330,10 +334,10 @@ impl Plan {
                 FaultKind::Impair { cable: self.draw_cable_of(rng), with: self.draw_bad_cable(rng) }
             }
             12 => FaultKind::Deafness { node },
-            13 => FaultKind::HandOver,
+            13..=15 => FaultKind::HandOver,
             _ => {
                 self.hostile?;
-                let weapons = Weapon::ALL.iter().copied().filter(|_| chance(rng, 0.25)).collect();
+                let weapons = Weapon::ALL.iter().copied().filter(|_| chance(rng, 0.4)).collect();
                 FaultKind::Attack { weapons }
             }
         })
@@ -401,7 +405,7 @@ fn draw_cable(rng: &mut Rng, interval: Duration, dead_after: Duration) -> Impair
     if chance(rng, 0.5) {
         return cable;
     }
-    cable.latency = duration(rng, Duration::ZERO, dead_after / 60);
+    cable.latency = duration(rng, Duration::ZERO, dead_after / 40);
     if chance(rng, 0.5) {
         cable.jitter = duration(rng, Duration::ZERO, interval / 20);
     }

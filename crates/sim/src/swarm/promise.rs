@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use locum_gate::MacMode;
 use locum_monitor::Event;
 use locum_types::{Instant, Mode};
 
-use super::plan::{Fault, FaultKind, Plan, ProgramPlan};
+use super::audit;
+use super::plan::{FaultKind, Plan, ProgramPlan};
 use crate::{NodeIndex, World, WorldEventKind};
 
 /// Requests that a program must have had answered just before, to count.
@@ -34,46 +36,48 @@ enum What {
 
 impl What {
     /// What is promised when `active` is struck.
-    fn of(plan: &Plan, kind: &FaultKind, active: NodeIndex) -> Option<Self> {
-        let planned = match kind {
-            FaultKind::HandOver => true,
-            FaultKind::Terminate { node } | FaultKind::Sick { node } => *node == active.0,
-            FaultKind::Kill { node, warden: true } if *node == active.0 => {
-                return Some(What::Successor(GOODBYE + plan.one_way() * 2));
+    fn of(plan: &Plan, kind: &FaultKind, active: NodeIndex) -> Vec<Self> {
+        let one_way = plan.one_way();
+        // Where the MAC changes, what is on a cable when the announcement arrives goes to the old one.
+        let follows = plan.mac_mode == MacMode::Virtual || one_way.is_zero();
+        let nothing_lost = follows.then_some(What::NothingLost);
+        let successor = What::Successor(GOODBYE + one_way * 2);
+        match kind {
+            FaultKind::HandOver => nothing_lost.into_iter().collect(),
+            FaultKind::Terminate { node } | FaultKind::Sick { node } if *node == active.0 => {
+                nothing_lost.into_iter().chain([successor]).collect()
             }
+            FaultKind::Kill { node, warden: true } if *node == active.0 => vec![successor],
             FaultKind::Kill { .. }
+            | FaultKind::Terminate { .. }
             | FaultKind::Freeze { .. }
             | FaultKind::Suspend { .. }
             | FaultKind::Jump { .. }
             | FaultKind::Starve { .. }
+            | FaultKind::Sick { .. }
             | FaultKind::LinkDown { .. }
             | FaultKind::Cut { .. }
             | FaultKind::Impair { .. }
             | FaultKind::Deafness { .. }
-            | FaultKind::Attack { .. } => false,
-        };
-        planned.then_some(What::NothingLost)
+            | FaultKind::Attack { .. } => Vec::new(),
+        }
     }
 }
 
 impl Promise {
-    /// The promise that holds for a fault that begins now, if any does.
-    pub(super) fn for_fault(
-        plan: &Plan,
-        skip: &[usize],
-        fault: usize,
-        world: &World,
-    ) -> Option<Self> {
+    /// The promises that hold for a fault that begins now.
+    pub(super) fn for_fault(plan: &Plan, skip: &[usize], fault: usize, world: &World) -> Vec<Self> {
         let now = world.now();
-        let Fault { kind, .. } = &plan.faults[fault];
-        let active = *world.active().first()?;
-        let what = What::of(plan, kind, active)?;
+        let Some(&active) = world.active().first() else { return Vec::new() };
+        let promised = What::of(plan, &plan.faults[fault].kind, active);
         let has_successor = world.nodes().any(|index| world.mode(index) == Some(Mode::Waiting));
-        if !has_successor || !super::audit::is_settled(world) || !is_alone(plan, skip, fault) {
-            return None;
+        let calm = has_successor && audit::is_settled(world) && is_alone(plan, skip, fault);
+        if promised.is_empty() || !calm {
+            return Vec::new();
         }
-        let since = now.saturating_sub(plan.settling());
-        Some(Promise { fault, at: now, what, served: served(plan, world, since) })
+        let served = served(plan, world, now.saturating_sub(plan.settling()));
+        let promise = |what| Promise { fault, at: now, what, served: served.clone() };
+        promised.into_iter().map(promise).collect()
     }
 
     /// How it was broken, for people.

@@ -198,7 +198,7 @@ impl<'a> Stage<'a> {
     fn attack(&mut self, weapons: &[Weapon]) {
         if let Some(hostile) = self.hostile {
             let now = self.world.now();
-            let arsenal = Arsenal::of(weapons, self.plan.interval);
+            let arsenal = Arsenal::of(weapons, self.plan.interval * 4);
             self.world.hostile_mut(hostile).set_arsenal(now, &arsenal);
         }
     }
