@@ -64,6 +64,8 @@ pub(crate) struct Probing {
     /// The silence they are about; another one starts the count anew.
     base: Instant,
     sent: u32,
+    /// When the first one left.
+    asked_at: Instant,
 }
 
 /// A silence that ends in a claim, or at the end of a fence.
@@ -116,12 +118,14 @@ impl Monitor {
                 if self.ran_at < until {
                     return Some((until, Deadline::Fence));
                 }
-                Some(self.with_probe(&silence, (silence.ends_at(), Deadline::Fence)))
+                let end = silence.ends_at().max(self.answers_by(&silence));
+                Some(self.with_probe(&silence, (end, Deadline::Fence)))
             }
             Mode::Active => None,
             Mode::Waiting => {
                 let silence = self.silence()?;
-                let claim = (self.claim_at(&silence, self.ran_at), Deadline::Claim);
+                let at = self.claim_at(&silence, self.ran_at).max(self.answers_by(&silence));
+                let claim = (at, Deadline::Claim);
                 Some(self.with_probe(&silence, claim))
             }
         }
@@ -165,7 +169,7 @@ impl Monitor {
         } else if heard_by(self.answered_at) {
             self.vacate(Vacancy::unknown(now, &self.config));
             self.change_mode(now, Mode::Waiting, Cause::Heard);
-        } else if now >= silence.ends_at() {
+        } else if now >= silence.ends_at() && self.has_asked(now, &silence) {
             self.vacate(Vacancy::alone(now));
             self.change_mode(now, Mode::Waiting, Cause::Alone);
         } else {
@@ -198,7 +202,7 @@ impl Monitor {
         }
         let Some(silence) = self.silence() else { return };
         self.notice_lost_beats(now);
-        if now >= self.claim_at(&silence, now) {
+        if now >= self.claim_at(&silence, now) && self.has_asked(now, &silence) {
             self.change_mode(now, Mode::Active, silence.cause);
         } else {
             self.probe_if_due(now, &silence);
@@ -221,7 +225,7 @@ impl Monitor {
             return;
         }
         if self.probing.base != silence.base {
-            self.probing = Probing { base: silence.base, sent: 0 };
+            self.probing = Probing { base: silence.base, sent: 0, asked_at: now };
         }
         // After a late turn one probe stands for all that were due.
         while self.next_probe(silence).is_some_and(|at| now >= at) {
@@ -256,6 +260,20 @@ impl Monitor {
     fn claim_at(&self, silence: &Silence, now: Instant) -> Instant {
         silence.ends_at().max(self.promoted_at)
             + self.config.stagger().saturating_mul(self.rank(now))
+    }
+
+    /// Whether a silence was doubted for long enough. A node that slept through the times to probe
+    /// asks now, and waits for the answer: what it missed may have been its own fault.
+    fn has_asked(&self, now: Instant, silence: &Silence) -> bool {
+        let asked = self.probing.base == silence.base && self.probing.sent > 0;
+        !silence.probe || asked && now >= self.answers_by(silence)
+    }
+
+    /// When the answer to the first probe of a silence is in, if there was one.
+    fn answers_by(&self, silence: &Silence) -> Instant {
+        let asked = silence.probe && self.probing.base == silence.base && self.probing.sent > 0;
+        let answer = self.probing.asked_at + silence.timeout / PROBE_STEPS;
+        if asked { answer } else { Instant::ZERO }
     }
 
     fn next_probe(&self, silence: &Silence) -> Option<Instant> {

@@ -96,6 +96,11 @@ impl Program {
         &self.record
     }
 
+    /// Whether it talks over a connection.
+    pub fn has_connection(&self) -> bool {
+        matches!(self.kind, Kind::TcpEcho { .. })
+    }
+
     /// Whom it talks to.
     pub fn target(&self) -> IpAddress {
         self.target

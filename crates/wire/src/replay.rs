@@ -41,6 +41,7 @@ impl ReplayWindow {
             return true;
         }
         if sabotaged(Sabotage::ReplayAccepted) {
+            self.highest = sequence.saturating_sub(1);
             return true;
         }
         let age = self.highest - sequence;

@@ -56,6 +56,24 @@ fn probes_leave_in_the_second_half_of_the_detection_time() {
     assert_eq!(ages, [ms(15), ms(20), ms(25)]);
 }
 
+// Seed 1819 of the swarm: beats lost, and the waiting node slept for less than a stall.
+#[test]
+fn a_node_that_slept_through_the_times_to_probe_asks_before_it_claims() {
+    let (mut solo, mut active) = Solo::behind(config(1, &[2]));
+    solo.hear(active.speak());
+    // Until just before the first probe, and on to just after the claim.
+    solo.run(DEAD_AFTER * 7 / 15);
+    solo.take();
+    solo.now += DEAD_AFTER * 9 / 15;
+    solo.turn([]);
+    assert_eq!((solo.mode(), solo.count(&Output::Probe)), (Mode::Waiting, 1));
+    solo.turn([Input::ProbeAnswered]);
+    solo.run(DEAD_AFTER / 3);
+    assert_eq!(solo.mode(), Mode::Waiting, "the active node answered");
+    solo.run(DEAD_AFTER);
+    assert_eq!(solo.mode(), Mode::Active, "and then no more");
+}
+
 #[test]
 fn an_answered_probe_keeps_the_node_waiting_and_says_so_once() {
     let (mut solo, _) = Solo::behind(config(1, &[2]));

@@ -56,16 +56,19 @@ pub(super) fn unanswered(world: &World, clients: &[HostId], since: Instant) -> S
     lines.join("; ")
 }
 
-/// A request of `from..to` that was not answered, for people.
+/// A request of `from..to` that was not answered, over a connection or not, for people.
 pub(super) fn lost(
     world: &World,
     clients: &[HostId],
-    from: Instant,
-    to: Instant,
+    (from, to): (Instant, Instant),
+    with_connections: bool,
 ) -> Option<String> {
     for &client in clients {
         for program in world.host(client).programs() {
             let record = program.record();
+            if program.has_connection() && !with_connections {
+                continue;
+            }
             let lost = record.lost_between(from, to);
             if lost > 0 {
                 let (name, kind) = (world.host(client).name(), record.program());

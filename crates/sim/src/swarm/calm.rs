@@ -12,6 +12,8 @@ use crate::Weapon;
 pub(super) struct Calm {
     /// Of each node's process.
     process: Vec<Vec<Period>>,
+    /// Those in which it did not run, or not in time, and what it hears next may be old.
+    asleep: Vec<Vec<Period>>,
     /// Of each node's service link.
     link: Vec<Vec<Period>>,
     /// Of each node's beats alone: whoever probes is still answered.
@@ -32,6 +34,7 @@ impl Calm {
         let nodes = plan.nodes.len();
         let mut calm = Calm {
             process: vec![vec![]; nodes],
+            asleep: vec![vec![]; nodes],
             link: vec![vec![]; nodes],
             soft: vec![vec![]; nodes],
             requests: vec![],
@@ -44,7 +47,7 @@ impl Calm {
         for (_, fault) in faults {
             let from = Instant::ZERO + fault.at;
             let period = Period { from, to: from + fault.lasts.min(plan.safety - fault.at) };
-            calm.note(&fault.kind, period);
+            calm.note(&fault.kind, period, plan.dead_after);
         }
         // Whoever stayed dead until then may be started.
         let healed = Instant::ZERO + plan.safety;
@@ -54,13 +57,21 @@ impl Calm {
         calm
     }
 
-    fn note(&mut self, kind: &FaultKind, period: Period) {
+    fn note(&mut self, kind: &FaultKind, period: Period, dead_after: Duration) {
         match kind {
-            FaultKind::Kill { node, .. }
-            | FaultKind::Freeze { node }
+            FaultKind::Kill { node, .. } => self.process[*node].push(period),
+            FaultKind::Freeze { node }
             | FaultKind::Suspend { node, .. }
             | FaultKind::Jump { node, .. }
-            | FaultKind::Starve { node, .. } => self.process[*node].push(period),
+            | FaultKind::Starve { node, .. } => {
+                self.process[*node].push(period);
+                self.asleep[*node].push(period);
+                // What it sends leaves so late that it might as well have a bad cable.
+                if matches!(kind, FaultKind::Starve { wait_max, .. } if *wait_max * 2 > dead_after)
+                {
+                    self.link[*node].push(period);
+                }
+            }
             FaultKind::LinkDown { node }
             | FaultKind::Cut { cable: Cable::Node(node), .. }
             | FaultKind::Impair { cable: Cable::Node(node), .. } => self.link[*node].push(period),
@@ -104,6 +115,12 @@ impl Calm {
     /// The same, of its service link alone.
     pub(super) fn link_disturbed_at(&self, node: usize, now: Instant) -> Instant {
         latest(&self.link[node], now)
+    }
+
+    /// The latest moment up to `now` at which a node may have heard something old.
+    pub(super) fn delayed_at(&self, node: usize, now: Instant) -> Instant {
+        let soft = latest(&self.soft[node], now);
+        latest(&self.asleep[node], now).max(self.link_disturbed_at(node, now)).max(soft)
     }
 
     /// Whether somebody asked for a change within `before` up to `now`.

@@ -205,6 +205,10 @@ impl Plan {
         let mac_mode = if chance(&mut rng, 0.3) { MacMode::Own } else { MacMode::Virtual };
         let trunks = Self::draw_trunks(&mut rng);
         let switches = trunks.len() + 1;
+        let hostile = chance(&mut rng, 0.35).then(|| rng.usize(..switches));
+        // On a hub everybody hears everything; that is where repeating it pays.
+        let ageing: &[u64] =
+            if hostile.is_some() { &[300_000, 0] } else { &[300_000, 300_000, 500, 0] };
         let has_heartbeat_link = chance(&mut rng, 0.15);
         let mut plan = Plan {
             seed,
@@ -214,9 +218,9 @@ impl Plan {
             preempt: chance(&mut rng, 0.25).then(|| dead_after * rng.u32(0..10)),
             mac_mode,
             trunks,
-            ageing: Duration::from_millis(*pick(&mut rng, &[300_000, 300_000, 500, 0])),
+            ageing: Duration::from_millis(*pick(&mut rng, ageing)),
             clients: Vec::new(),
-            hostile: chance(&mut rng, 0.3).then(|| rng.usize(..switches)),
+            hostile,
             cable: draw_cable(&mut rng, interval, dead_after),
             safety: duration(&mut rng, dead_after * 20, dead_after * 60)
                 .clamp(Duration::from_millis(200), Duration::from_secs(3)),
@@ -296,8 +300,9 @@ impl Plan {
             self.faults.extend(kind.map(|kind| Fault { at, lasts, kind }));
         }
         if self.hostile.is_some() && chance(rng, 0.5) {
-            // All along: what else goes wrong, goes wrong under attack.
-            let weapons = Weapon::ALL.iter().copied().filter(|_| chance(rng, 0.4)).collect();
+            // All along: what else goes wrong, goes wrong under attack. Spoofed MACs would excuse it.
+            let few = (0..rng.usize(1..=3)).map(|_| *pick(rng, &Weapon::ALL));
+            let weapons = few.filter(|weapon| *weapon != Weapon::MacSpoof).collect();
             let kind = FaultKind::Attack { weapons };
             self.faults.push(Fault { at: first / 2, lasts: self.safety, kind });
         }

@@ -50,6 +50,8 @@ pub(super) struct Referee {
     settling: Duration,
     /// How long two actives that hear each other may go on.
     overlap_max: Duration,
+    /// How long the last words of a node may be on their way.
+    flight_max: Duration,
     /// How long a place may stay vacant with a healthy node waiting.
     vacancy_max: Duration,
     preempt: Option<Duration>,
@@ -59,6 +61,8 @@ pub(super) struct Referee {
     reigns: Vec<Option<Reign>>,
     /// The highest term a node was ever in, in this life.
     terms: Vec<Term>,
+    /// Since when a node is dead.
+    dead: Vec<Option<Instant>>,
     /// Since when a node is frozen.
     frozen: Vec<Option<Instant>>,
     /// Whether its clock stands still too.
@@ -80,12 +84,14 @@ impl Referee {
             settling: plan.settling(),
             // A beat, its answer, and the last word of the one that yields; hand-overs take less.
             overlap_max: plan.interval * 2 + round_trip * 2 + Duration::from_millis(1),
+            flight_max: plan.interval + round_trip * 2,
             vacancy_max: plan.settling(),
             preempt: plan.preempt,
             wire,
             seen: 0,
             reigns: vec![None; nodes],
             terms: vec![Term(0); nodes],
+            dead: vec![Some(Instant::ZERO); nodes],
             frozen: vec![None; nodes],
             suspended: vec![false; nodes],
             began: BTreeMap::new(),
@@ -148,6 +154,9 @@ impl Referee {
                     format!("node {}", node.0 + 1),
                 );
             }
+            WorldEventKind::Reported(Event::PeerUp { peer }) => {
+                self.check_life(event.at, node.0, usize::from(peer.get()) - 1);
+            }
             WorldEventKind::Reported(_) => {}
         }
     }
@@ -156,11 +165,13 @@ impl Referee {
         match what {
             "started" => {
                 self.terms[node] = Term(0);
+                self.dead[node] = None;
                 self.wire.borrow_mut().allow(node);
             }
             "killed" | "exited" => {
                 self.reigns[node] = None;
                 self.frozen[node] = None;
+                self.dead[node] = Some(at);
             }
             "frozen" => self.frozen[node] = Some(at),
             "thawed" => self.frozen[node] = None,
@@ -241,6 +252,16 @@ impl Referee {
                     format!("node {} ({cause}), while node {} was active", node + 1, other + 1);
                 self.report(at, "a takeover without cause", what);
             }
+        }
+    }
+
+    /// The dead are silent, whatever is repeated of what they said.
+    fn check_life(&mut self, at: Instant, node: usize, peer: usize) {
+        let Some(since) = self.dead[peer] else { return };
+        let disturbed = self.calm.delayed_at(node, at).max(self.calm.delayed_at(peer, at));
+        if at - since > self.flight_max && self.is_calm(disturbed, at) {
+            let what = format!("node {} heard node {}, dead since {since}", node + 1, peer + 1);
+            self.report(at, "a dead node was heard", what);
         }
     }
 

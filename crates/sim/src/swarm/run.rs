@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
+use locum_gate::MacMode;
 use locum_types::Instant;
 
 use super::audit;
@@ -16,6 +17,9 @@ use super::referee::{Referee, Violation};
 use super::stage::{Cue, Stage};
 use super::wire::Wire;
 use crate::{HostId, NodeState, Weapon, World};
+
+/// Turns at one moment, after which nothing can be left to do.
+const STUCK_MAX: u32 = 1_000;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -161,18 +165,15 @@ impl<'a> Run<'a> {
             let clients = audit::unanswered(&self.stage.world, &self.stage.clients, since);
             return self.fail("a client is not answered", clients);
         }
-        // A pre-emption to come would cost connections.
-        if let Some(delay) = self.plan.preempt {
-            self.run_until(self.stage.world.now() + delay + self.plan.settling());
-        }
         // What had piled up while a neighbour was sought may come all at once, and be too much.
         let from = self.stage.world.now() + self.plan.one_way() * 2 + Duration::from_millis(1);
+        let takeovers = audit::takeovers(&self.stage.world);
         self.run_until(from + self.plan.dead_after * 10 + Duration::from_millis(60));
-        self.hold(from);
+        self.hold(from, takeovers);
     }
 
     /// What must be true after a while in which nothing was wrong.
-    fn hold(&mut self, from: Instant) {
+    fn hold(&mut self, from: Instant, takeovers: u64) {
         if !audit::is_settled(&self.stage.world) {
             let modes = audit::modes(&self.stage.world);
             return self.fail("the group did not stay settled", modes);
@@ -180,7 +181,11 @@ impl<'a> Run<'a> {
         let world = &self.stage.world;
         // What was asked last may still be on its way.
         let to = world.now().saturating_sub(self.plan.one_way() * 2 + Duration::from_millis(40));
-        let lost = audit::lost(world, &self.stage.clients, from, to);
+        // A pre-emption costs connections, and where the MAC changes what is on the cables then.
+        let moved = audit::takeovers(world) > takeovers;
+        let costs = moved && self.plan.mac_mode == MacMode::Own && !self.plan.one_way().is_zero();
+        let clients = if costs { &[] } else { &self.stage.clients[..] };
+        let lost = audit::lost(world, clients, (from, to), !moved);
         if let Some(lost) = lost {
             return self.fail("a calm group lost a request", lost);
         }
@@ -242,7 +247,9 @@ impl<'a> Run<'a> {
         end: Instant,
         condition: impl Fn(&World, &[HostId]) -> bool,
     ) -> bool {
+        let mut stuck = 0;
         loop {
+            let before = self.stage.world.now();
             self.stage.world.step();
             self.look();
             if self.referee.has_violations() {
@@ -252,6 +259,11 @@ impl<'a> Run<'a> {
                 return true;
             }
             if !self.stage.world.advance(end) {
+                return false;
+            }
+            stuck = if self.stage.world.now() == before { stuck + 1 } else { 0 };
+            if stuck > STUCK_MAX {
+                self.fail("a node does not come to rest", audit::modes(&self.stage.world));
                 return false;
             }
         }

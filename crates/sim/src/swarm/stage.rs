@@ -139,7 +139,7 @@ impl<'a> Stage<'a> {
                     world.hand_over(active, None);
                 }
             }
-            FaultKind::Attack { weapons } => self.attack(weapons),
+            FaultKind::Attack { .. } => self.attack(),
         }
     }
 
@@ -172,7 +172,7 @@ impl<'a> Stage<'a> {
             FaultKind::Cut { .. } | FaultKind::Impair { .. } | FaultKind::Deafness { .. } => {
                 self.set_cables()
             }
-            FaultKind::Attack { .. } => self.attack(&[]),
+            FaultKind::Attack { .. } => self.attack(),
             FaultKind::Kill { .. }
             | FaultKind::Terminate { .. }
             | FaultKind::Freeze { .. }
@@ -195,12 +195,18 @@ impl<'a> Stage<'a> {
         })
     }
 
-    fn attack(&mut self, weapons: &[Weapon]) {
-        if let Some(hostile) = self.hostile {
-            let now = self.world.now();
-            let arsenal = Arsenal::of(weapons, self.plan.interval * 4);
-            self.world.hostile_mut(hostile).set_arsenal(now, &arsenal);
+    /// Arms the hostile machine with the weapons of all attacks in force.
+    fn attack(&mut self) {
+        let Some(hostile) = self.hostile else { return };
+        let mut in_use: Vec<Weapon> = Vec::new();
+        for &index in &self.in_force {
+            if let FaultKind::Attack { weapons } = &self.plan.faults[index].kind {
+                in_use.extend(weapons);
+            }
         }
+        let arsenal = Arsenal::of(&in_use, self.plan.interval);
+        let now = self.world.now();
+        self.world.hostile_mut(hostile).set_arsenal(now, &arsenal);
     }
 
     /// Sets every cable to what the plan and the faults in force say.
