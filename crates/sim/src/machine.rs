@@ -210,6 +210,13 @@ impl Machine {
         }
     }
 
+    /// A turn is due at once: something was given to the process.
+    pub(crate) fn wake(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.deadline = Some(Instant::ZERO);
+        }
+    }
+
     /// Takes what waits at the cables: to the process if it reads, else to the backlog.
     pub(crate) fn collect(&mut self, fabric: &mut Fabric) {
         let asleep = |process: &Process| process.stage == Stage::Asleep;

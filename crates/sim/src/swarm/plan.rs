@@ -302,7 +302,15 @@ impl Plan {
         if self.hostile.is_some() && chance(rng, 0.5) {
             // All along: what else goes wrong, goes wrong under attack. Spoofed MACs would excuse it.
             let few = (0..rng.usize(1..=3)).map(|_| *pick(rng, &Weapon::ALL));
-            let weapons = few.filter(|weapon| *weapon != Weapon::MacSpoof).collect();
+            let mut weapons: Vec<Weapon> =
+                few.filter(|weapon| *weapon != Weapon::MacSpoof).collect();
+            if chance(rng, 0.5) {
+                // Whoever repeats what was said waits for a death.
+                weapons.push(Weapon::BeatReplay);
+                let kind = FaultKind::Kill { node: rng.usize(..self.nodes.len()), warden: false };
+                let at = duration(rng, first, self.safety);
+                self.faults.push(Fault { at, lasts: self.dead_after * 25, kind });
+            }
             let kind = FaultKind::Attack { weapons };
             self.faults.push(Fault { at: first / 2, lasts: self.safety, kind });
         }

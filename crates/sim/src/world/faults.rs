@@ -165,6 +165,7 @@ impl World {
     pub fn tell(&mut self, index: NodeIndex, input: Input) {
         if self.machines[index.0].tell(self.now, input) {
             self.drain_node(index);
+            self.machines[index.0].wake();
         }
     }
 
