@@ -386,8 +386,8 @@ impl Plan {
                 }
                 5 => bad.corrupt = rng.f64() * 0.3,
                 _ => {
-                    bad.bandwidth = Some(rng.u64(200_000..5_000_000));
-                    bad.queue = Some(rng.usize(2_000..60_000));
+                    bad.bandwidth = Some(rng.u64(1_000_000..10_000_000));
+                    bad.queue = Some(rng.usize(2_000..20_000));
                 }
             }
         }

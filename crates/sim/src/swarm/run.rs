@@ -104,8 +104,10 @@ impl<'a> Run<'a> {
         self.safety();
         self.stage.heal();
         self.narrator.fault(self.stage.world.now(), "everything is mended");
-        // A signal that waited for a frozen process may end it now.
-        self.run_until(self.stage.world.now() + self.plan.dead_after * 8);
+        // A signal that waited for a frozen process may end it now, and what waited in the queues of
+        // bad cables arrives.
+        let drained = self.plan.dead_after * 8 + Duration::from_millis(160);
+        self.run_until(self.stage.world.now() + drained);
         self.stage.gather();
         if !self.referee.has_violations() {
             self.liveness();

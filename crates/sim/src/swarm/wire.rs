@@ -115,7 +115,11 @@ impl Wire {
             let what = format!("node {}: from {} to {}", node + 1, before.0, beat.term.0);
             self.report(at, "a term went back", what);
         }
-        // The first turn says what it believed before it slept; such a beat is late, not a lie.
+        // What was made before it slept is late, not a lie; as is what its first turn says.
+        let made_ago = (sight.local.as_micros() as u32).wrapping_sub(beat.timestamp);
+        if Duration::from_micros(made_ago.into()) > beat.interval / 2 {
+            return;
+        }
         let slept = self.voices[node].silenced.is_some_and(|since| at - since > beat.dead_after);
         if beat.mode == Mode::Active && slept {
             self.suspect(at, node, "a zombie beats as the active node", String::new);
