@@ -25,6 +25,19 @@ pub struct Config {
     pub seed: u64,
 }
 
+impl Config {
+    /// Whether a packet to `remote` has somewhere to go: it is on a link of ours, or there is a gateway.
+    pub(crate) fn reaches(&self, remote: IpAddress) -> bool {
+        let on_link = self.addresses.iter().any(|cidr| cidr.contains_addr(&remote));
+        let by_gateway = || self.gateways.iter().any(|by| by.version() == remote.version());
+        let is_loopback = match remote {
+            IpAddress::Ipv4(address) => address.is_loopback(),
+            IpAddress::Ipv6(address) => address.is_loopback(),
+        };
+        remote.is_unicast() && !is_loopback && (on_link || by_gateway())
+    }
+}
+
 /// The bounds of a stack. Full means a counted drop, or the oldest one gives way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

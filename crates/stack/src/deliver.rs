@@ -7,6 +7,7 @@ use locum_types::Instant;
 use smoltcp::phy::Device;
 use smoltcp::socket::tcp;
 
+use crate::Config;
 use crate::flow::Flow;
 use crate::service::{CloseReason, Event, FlowId, Outputs};
 use crate::stack::Stack;
@@ -92,7 +93,7 @@ impl<D: Device> Stack<D> {
             current,
             dirty: &mut self.dirty,
             udp: listener.udp.as_mut(),
-            tx_buffer: self.config.limits.tx_buffer,
+            config: &self.config,
             mtu: self.mtu,
             counters: &mut self.counters,
         };
@@ -155,7 +156,7 @@ struct Mouth<'a> {
     current: Option<(FlowId, Key)>,
     dirty: &'a mut VecDeque<Key>,
     udp: Option<&'a mut UdpPort>,
-    tx_buffer: usize,
+    config: &'a Config,
     mtu: usize,
     counters: &'a mut Counters,
 }
@@ -183,7 +184,7 @@ impl Mouth<'_> {
 impl Outputs for Mouth<'_> {
     fn credit(&self, flow: FlowId) -> usize {
         let flow = self.find(flow).and_then(|key| self.table.get(key));
-        flow.map_or(0, |flow| self.tx_buffer.saturating_sub(flow.unacked))
+        flow.map_or(0, |flow| self.config.limits.tx_buffer.saturating_sub(flow.unacked))
     }
 
     fn send(&mut self, flow: FlowId, bytes: &[u8]) -> usize {
@@ -222,7 +223,9 @@ impl Outputs for Mouth<'_> {
     }
 
     fn datagram(&mut self, local: SocketAddr, remote: SocketAddr, bytes: &[u8]) {
-        let sent = self.udp.as_mut().is_some_and(|port| port.send(local, remote, bytes, self.mtu));
+        // smoltcp would keep what has no route at the head of its queue, before everything else, for ever.
+        let sent = self.config.reaches(remote.ip().into())
+            && self.udp.as_mut().is_some_and(|port| port.send(local, remote, bytes, self.mtu));
         if !sent {
             self.counters.datagrams_unsent += 1;
         }

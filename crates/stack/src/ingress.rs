@@ -45,6 +45,11 @@ impl<D: Device> Stack<D> {
             self.counters.frames_empty += 1;
             return;
         };
+        // No station has a group address (IEEE 802.3 §3.2.5): nobody could be answered there.
+        if !parsed.source_mac.is_unicast() {
+            self.counters.frames_malformed += 1;
+            return;
+        }
         self.learn(now, &parsed);
         match parsed.payload {
             Payload::Tcp(segment) => {
@@ -149,7 +154,7 @@ impl<D: Device> Stack<D> {
     /// Tells smoltcp where a client is, before it has to ask.
     fn learn(&mut self, now: Instant, parsed: &Parsed) {
         let Some((source, destination)) = parsed.ends else { return };
-        if !parsed.source_mac.is_unicast() || !source.is_unicast() {
+        if !source.is_unicast() {
             return;
         }
         let Some((ours, neighbour)) = self.next_hop(source, destination) else { return };

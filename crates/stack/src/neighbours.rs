@@ -18,6 +18,9 @@ use smoltcp::wire::{
 const PLACES: usize = 1024;
 /// smoltcp forgets after 60 s.
 const REFRESH_AFTER: Duration = Duration::from_secs(30);
+/// smoltcp's cache forgets the oldest for the newest: whoever was introduced this many introductions ago
+/// may be the next, since ARP and NDP fill it too.
+const DISPLACED_AFTER: u64 = PLACES as u64 / 2;
 /// Neighbour discovery is only believed with this hop limit (RFC 4861 §7.1).
 const NDP_HOP_LIMIT: u8 = 255;
 const ETHERNET_HEADER: usize = 14;
@@ -27,25 +30,35 @@ struct Neighbour {
     address: IpAddress,
     mac: EthernetAddress,
     at: Instant,
+    /// Which introduction it was.
+    order: u64,
 }
 
 /// Whom smoltcp has been told about lately. Two neighbours in one place displace each other, which costs
 /// a repeated introduction and nothing else.
-pub(crate) struct Neighbours(Vec<Option<Neighbour>>);
+pub(crate) struct Neighbours {
+    places: Vec<Option<Neighbour>>,
+    introductions: u64,
+}
 
 impl Neighbours {
     pub(crate) fn new() -> Self {
-        Neighbours(vec![None; PLACES])
+        Neighbours { places: vec![None; PLACES], introductions: 0 }
     }
 
     /// Notes where an address was seen; true if smoltcp is to be told.
     pub(crate) fn note(&mut self, now: Instant, address: IpAddress, mac: EthernetAddress) -> bool {
-        let Some(place) = self.0.get_mut(place_of(address)) else { return false };
+        let introductions = self.introductions;
+        let Some(place) = self.places.get_mut(place_of(address)) else { return false };
         let known = place.is_some_and(|known| {
-            known.address == address && known.mac == mac && now - known.at < REFRESH_AFTER
+            known.address == address
+                && known.mac == mac
+                && now - known.at < REFRESH_AFTER
+                && introductions - known.order < DISPLACED_AFTER
         });
         if !known {
-            *place = Some(Neighbour { address, mac, at: now });
+            self.introductions += 1;
+            *place = Some(Neighbour { address, mac, at: now, order: self.introductions });
         }
         !known
     }
@@ -137,6 +150,29 @@ mod tests {
         assert!(!neighbours.note(at(29), address, one));
         assert!(neighbours.note(at(29), address, two));
         assert!(neighbours.note(at(60), address, two));
+    }
+
+    #[test]
+    fn a_neighbour_is_told_again_once_others_may_have_displaced_it() {
+        let mut neighbours = Neighbours::new();
+        let mac = EthernetAddress([2, 0, 0, 0, 0, 1]);
+        let now = Instant::from_millis(1);
+        let first = IpAddress::v4(10, 0, 0, 1);
+        assert!(neighbours.note(now, first, mac));
+        let mut told = 0;
+        for number in 0..PLACES as u16 {
+            let [high, low] = number.to_be_bytes();
+            let other = IpAddress::v4(10, 1, high, low);
+            if place_of(other) != place_of(first) && neighbours.note(now, other, mac) {
+                told += 1;
+            }
+            let displaced = neighbours.note(now, first, mac);
+            assert_eq!(displaced, told == DISPLACED_AFTER, "after {told}");
+            if displaced {
+                return;
+            }
+        }
+        panic!("never told again");
     }
 
     #[test]

@@ -144,16 +144,20 @@ impl<D: Device> Stack<D> {
 
     /// Sends datagrams of a service; returns when it has to go on.
     fn send_datagrams(&mut self, now: Instant, index: usize) -> Option<Instant> {
-        let port = self.listeners[index].udp.as_mut().filter(|port| port.has_output)?;
+        let port = self.listeners[index].udp.as_mut().filter(|port| port.has_output())?;
         for _ in 0..self.config.limits.datagrams_max {
             let result = self.interface.poll_egress(now.into(), &mut self.device, &mut port.set);
             if matches!(result, PollResult::None) {
                 break;
             }
+            port.note_sent();
         }
-        let at = self.interface.poll_at(now.into(), &port.set).map(Instant::from);
-        port.has_output = at.is_some();
-        at
+        let at = self.interface.poll_at(now.into(), &port.set).map(Instant::from)?;
+        // A device without room is a reason to come back at once.
+        if at > now {
+            self.counters.datagrams_unsent += port.note_stuck(now);
+        }
+        port.has_output().then_some(at)
     }
 
     /// Sends what services have said by datagram, and what the interface says by itself (multicast

@@ -62,6 +62,7 @@ pub struct Counters {
     pub flows_wedged: u64,
     /// Neighbours learned from traffic.
     pub neighbours_learned: u64,
-    /// Datagrams of a service that did not fit the queue or the MTU.
+    /// Datagrams of a service that did not fit the queue or the MTU, had no route, or waited too long for
+    /// a neighbour to answer.
     pub datagrams_unsent: u64,
 }

@@ -5,6 +5,7 @@
 mod common;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use common::raw::{Raw, poll};
 use common::script::Order;
@@ -74,6 +75,35 @@ fn a_datagram_to_a_client_nobody_has_heard_of_waits_for_an_answer_without_spinni
     poll(&mut stack, NOW);
     let (at, why) = stack.poll_deadline().unwrap();
     assert!(at > NOW, "{why} at {at:?}");
+}
+
+/// The service's answer to an earlier datagram, and one to the client the world has.
+fn answers_behind(remote: SocketAddr, waits: Duration) -> (usize, u64) {
+    let mut world = World::new(Limits::default());
+    let udp = world.client.bind_udp(50_000);
+    let local = SocketAddr::from(([10, 0, 0, 1], PORT));
+    world.service.order(Order::Datagram { local, remote, bytes: vec![1] });
+    world.run(millis(3));
+    world.run(waits);
+    world.client.udp(udp).send_slice(b"next", IpEndpoint::new(SERVER, PORT)).unwrap();
+    world.run(seconds(2));
+    let answered = usize::from(world.client.udp(udp).recv().is_ok());
+    (answered, world.stack.status().counters.datagrams_unsent)
+}
+
+/// Seed 42740 of the swarm: one forged source address had stopped all answers by UDP for good.
+#[test]
+fn a_datagram_without_a_route_holds_up_no_other() {
+    for remote in ["127.0.0.1:9", "[fe80::1]:9", "224.0.0.1:9", "0.0.0.0:9"] {
+        let answers = answers_behind(remote.parse().unwrap(), Duration::ZERO);
+        assert_eq!(answers, (1, 1), "behind one to {remote}");
+    }
+}
+
+#[test]
+fn a_datagram_to_a_client_that_is_gone_gives_way() {
+    let gone = SocketAddr::from(([10, 0, 0, 99], 50_000));
+    assert_eq!(answers_behind(gone, seconds(4)), (1, 1));
 }
 
 /// A frame with an IP packet from the client.

@@ -61,6 +61,8 @@ pub(super) struct Referee {
     reigns: Vec<Option<Reign>>,
     /// The highest term a node was ever in, in this life.
     terms: Vec<Term>,
+    /// Since when a node lives its present life.
+    born: Vec<Instant>,
     /// Since when a node is dead.
     dead: Vec<Option<Instant>>,
     /// Since when a node is frozen.
@@ -91,6 +93,7 @@ impl Referee {
             seen: 0,
             reigns: vec![None; nodes],
             terms: vec![Term(0); nodes],
+            born: vec![Instant::ZERO; nodes],
             dead: vec![Some(Instant::ZERO); nodes],
             frozen: vec![None; nodes],
             suspended: vec![false; nodes],
@@ -165,6 +168,7 @@ impl Referee {
         match what {
             "started" => {
                 self.terms[node] = Term(0);
+                self.born[node] = at;
                 self.dead[node] = None;
                 self.wire.borrow_mut().allow(node);
             }
@@ -265,11 +269,13 @@ impl Referee {
         }
     }
 
-    /// Nodes that hear each other do not begin the same term.
+    /// Nodes that hear each other do not begin the same term, as long as one lives that knows of the first.
     fn check_term(&mut self, at: Instant, node: usize, term: Term) {
         let Some((other, before)) = self.began.insert(term, (node, at)) else { return };
         let calm = |node| self.is_calm(self.calm.disturbed_at(node, at), at);
-        if other != node && calm(node) && calm(other) {
+        let lived = |index: usize| self.dead[index].is_none() && self.born[index] <= before;
+        let remembered = (0..self.born.len()).any(|index| lived(index) && calm(index));
+        if other != node && remembered && calm(node) && calm(other) {
             let what =
                 format!("term {}: node {} at {before}, node {}", term.0, other + 1, node + 1);
             self.report(at, "two nodes began one term", what);
