@@ -61,6 +61,8 @@ pub struct Node {
     steering: SteeringCounters,
     health: Health,
     service_has_more: bool,
+    /// An announcement has begun in this turn: it leaves before the beats.
+    announcing: bool,
 }
 
 impl Node {
@@ -85,6 +87,7 @@ impl Node {
             steering: SteeringCounters::default(),
             health: Health::Ok,
             service_has_more: false,
+            announcing: false,
         })
     }
 
@@ -112,7 +115,7 @@ impl Node {
         }
     }
 
-    /// One turn of the node's loop: beats that are due leave first, then everything queued is heard,
+    /// One turn of the node's loop: beats that are due are made first, then everything queued is heard,
     /// then the peers are judged, then the service works. True if there is more to do at once. Frames
     /// are to be transmitted after each turn.
     pub fn turn(&mut self, now: Instant) -> bool {
@@ -148,6 +151,14 @@ impl Node {
         now: Instant,
         mut send: impl FnMut(Port, &[u8]) -> R,
     ) -> Option<R> {
+        // Whoever hears that it is relieved must have got everything that switches sent its way before.
+        if self.announcing {
+            let announced = self.service.poll_transmit(now, |frame| send(Port::Service, frame));
+            if announced.is_some() {
+                return announced;
+            }
+            self.announcing = false;
+        }
         if let Some(result) = self.heartbeat.poll_transmit(&mut send) {
             return Some(result);
         }
@@ -218,6 +229,7 @@ impl Node {
     fn carry_announcement(&mut self, now: Instant) {
         if self.heartbeat.take_announcement() {
             self.service.announce(now);
+            self.announcing = true;
         }
     }
 }

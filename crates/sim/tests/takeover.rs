@@ -6,6 +6,8 @@ use common::{
     A, B, C, PING, PING6, UDP, add_client, assert_only_active, assert_sound, ms, outage, settled,
 };
 use locum_gate::MacMode;
+use locum_link::segment::impair::Impairment;
+use locum_link::segment::rule::Direction;
 use locum_sim::Lan;
 
 #[test]
@@ -80,6 +82,28 @@ fn sigterm_and_hand_over_lose_no_request() {
         );
         assert!(outage(&world, client, UDP, start) <= ms(1));
         assert_sound(&world);
+    }
+}
+
+/// Seed 37198 of the swarm: the word that the old node was relieved overtook a request on its way to it.
+#[test]
+fn on_cables_that_take_their_time_a_hand_over_loses_no_request() {
+    for seed in 0..60 {
+        let (mut world, client) = settled(seed, &Lan::default());
+        let jacks = [world.jack_of(A), world.jack_of(B), world.jack_of_host(client)];
+        let slow = Impairment { latency: ms(1), jitter: ms(2), ..Impairment::default() };
+        for jack in jacks {
+            world.impair(jack, Direction::Transmit, slow.clone());
+            world.impair(jack, Direction::Receive, slow.clone());
+        }
+        world.run_for(ms(100));
+        let start = world.now();
+        world.hand_over(A, None);
+        world.run_for(ms(500));
+        assert_only_active(&world, B);
+        let record = world.host(client).programs()[UDP].record();
+        let until = world.now().saturating_sub(ms(30));
+        assert_eq!(record.lost_between(start, until), 0, "seed {seed}");
     }
 }
 

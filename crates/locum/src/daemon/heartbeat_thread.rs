@@ -18,6 +18,8 @@ use super::spawn::{HEARTBEAT_PRIORITY, Priorities};
 const MESSAGES_PER_TURN: usize = 128;
 /// A stack thread that has not come round for this long serves nobody, though the node beats on.
 const STACK_HUNG_AFTER: Duration = Duration::from_secs(1);
+/// Beats wait no longer than this for an announcement to leave before them.
+const ANNOUNCEMENT_MAX: Duration = Duration::from_millis(1);
 
 pub(super) struct HeartbeatThread {
     pub(super) half: HeartbeatHalf,
@@ -32,6 +34,8 @@ pub(super) struct HeartbeatThread {
     pub(super) pending_will: Option<Will>,
     pub(super) reported_health: Health,
     pub(super) stack_hung: bool,
+    /// The stack thread is to announce first: until then, or until it has, beats wait.
+    pub(super) held_until: Option<Instant>,
 }
 
 impl HeartbeatThread {
@@ -53,10 +57,10 @@ impl HeartbeatThread {
         self.half.end_turn(Clock.now());
         // Before the offer leaves: the successor may answer at once.
         self.words.set_handing_over(self.half.is_handing_over());
-        self.transmit();
-        if self.half.take_announcement() {
-            self.stack.send(ToStack::Announce);
+        if self.half.take_announcement() && self.stack.send(ToStack::Announce) {
+            self.held_until = Some(Clock.now() + ANNOUNCEMENT_MAX);
         }
+        self.transmit();
         let finished = self.carry_notices();
         self.write_will();
         finished
@@ -64,6 +68,7 @@ impl HeartbeatThread {
 
     fn wait(&self) {
         let deadline = self.half.poll_deadline().map(|(at, _)| at);
+        let deadline = deadline.into_iter().chain(self.held_until).min();
         let waker = self.inbox.waker.as_fd();
         let result = match self.links.dedicated() {
             Some(tap) => Poller.wait(&[waker, tap.as_fd()], deadline),
@@ -75,7 +80,13 @@ impl HeartbeatThread {
         self.inbox.waker.drain();
     }
 
+    /// Lets the beats leave, but not before an announcement that is due: whoever hears that it is relieved
+    /// must have got everything that switches sent its way before.
     fn transmit(&mut self) {
+        if self.held_until.is_some_and(|until| Clock.now() < until) {
+            return;
+        }
+        self.held_until = None;
         let links = &self.links;
         while self.half.poll_transmit(|port, frame| links.send(port, frame)).is_some() {}
     }
@@ -101,6 +112,7 @@ impl HeartbeatThread {
                     self.report_health(now);
                 }
                 ToHeartbeat::Input(input) => self.half.handle(now, input),
+                ToHeartbeat::Announced => self.held_until = None,
                 ToHeartbeat::Reconfigure(config) => self.half.reconfigure(now, &config),
                 ToHeartbeat::Status(reply) => {
                     // Whoever asked may have given up waiting.

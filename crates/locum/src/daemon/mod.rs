@@ -114,6 +114,7 @@ fn work(config: &Config, links: Links, will_writer: Option<WillWriter>) -> anyho
         pending_will: None,
         reported_health: Health::Ok,
         stack_hung: false,
+        held_until: None,
     };
     let control = ControlThread::new(
         shared_config,

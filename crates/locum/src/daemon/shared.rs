@@ -41,6 +41,8 @@ pub(super) enum ToHeartbeat {
     Frame(Port, Frame),
     /// Health, operator, link, signals.
     Input(Input),
+    /// The announcement that was asked for has left.
+    Announced,
     /// The configuration file was read again.
     Reconfigure(Box<NodeConfig>),
     /// Somebody wants to know how it is.

@@ -69,7 +69,11 @@ impl StackThread {
     fn receive_messages(&mut self, now: Instant) -> bool {
         while let Ok(message) = self.inbox.receiver.try_recv() {
             match message {
-                ToStack::Announce => self.half.announce(now),
+                ToStack::Announce => {
+                    self.half.announce(now);
+                    self.work();
+                    self.heartbeat.send(ToHeartbeat::Announced);
+                }
                 ToStack::Status(reply) => {
                     // Whoever asked may have given up waiting.
                     let _ = reply.try_send(self.half.status());

@@ -18,6 +18,8 @@ pub(super) struct Calm {
     link: Vec<Vec<Period>>,
     /// Of each node's beats alone: whoever probes is still answered.
     soft: Vec<Vec<Period>>,
+    /// In which beats of former lives may be heard again.
+    replays: Vec<Period>,
     /// When the place may change hands by request.
     requests: Vec<Instant>,
 }
@@ -37,6 +39,7 @@ impl Calm {
             asleep: vec![vec![]; nodes],
             link: vec![vec![]; nodes],
             soft: vec![vec![]; nodes],
+            replays: vec![],
             requests: vec![],
         };
         for (node, plan) in plan.nodes.iter().enumerate() {
@@ -60,8 +63,15 @@ impl Calm {
     fn note(&mut self, kind: &FaultKind, period: Period, dead_after: Duration) {
         match kind {
             FaultKind::Kill { node, .. } => self.process[*node].push(period),
+            // To a machine whose clock stood still the old beats in its queue are news: the lives that sent
+            // them have yet to fall silent for the longest detection time.
+            FaultKind::Suspend { node, keeps_frames: true } => {
+                let period = Period { to: period.to + dead_after * 4, ..period };
+                self.process[*node].push(period);
+                self.asleep[*node].push(period);
+            }
             FaultKind::Freeze { node }
-            | FaultKind::Suspend { node, .. }
+            | FaultKind::Suspend { node, keeps_frames: false }
             | FaultKind::Jump { node, .. }
             | FaultKind::Starve { node, .. } => {
                 self.process[*node].push(period);
@@ -94,6 +104,9 @@ impl Calm {
                 if weapons.contains(&Weapon::MacSpoof) {
                     self.disturb_all(period);
                 }
+                if weapons.contains(&Weapon::BeatReplay) {
+                    self.replays.push(period);
+                }
             }
         }
     }
@@ -121,6 +134,12 @@ impl Calm {
     pub(super) fn delayed_at(&self, node: usize, now: Instant) -> Instant {
         let soft = latest(&self.soft[node], now);
         latest(&self.asleep[node], now).max(self.link_disturbed_at(node, now)).max(soft)
+    }
+
+    /// The latest moment up to `now` at which a life may have looked longer than it was: by frames that
+    /// were old, or played back.
+    pub(super) fn haunted_at(&self, node: usize, now: Instant) -> Instant {
+        self.disturbed_at(node, now).max(latest(&self.replays, now))
     }
 
     /// Whether somebody asked for a change within `before` up to `now`.

@@ -407,6 +407,17 @@ impl Plan {
         let hops = 2 + 2 * self.trunks.len() as u32;
         (self.cable.latency + self.cable.jitter + self.cable.reorder_by) * hops
     }
+
+    /// Whether a change that was asked for may lose nothing: whatever a switch sent to the old node comes
+    /// before the word that it is relieved. Not where the clients' MAC changes, where cables change the
+    /// order, or where the beats go by a shorter way.
+    pub fn changes_without_loss(&self) -> bool {
+        let follows = self.mac_mode == MacMode::Virtual || self.one_way().is_zero();
+        let same_way = self.nodes.iter().all(|node| node.heartbeat.is_none());
+        let even =
+            self.trunks.is_empty() && self.cable.jitter.is_zero() && self.cable.bandwidth.is_none();
+        follows && self.cable.reorder == 0.0 && (same_way || even)
+    }
 }
 
 /// How many kinds [`Plan::draw_kind`] knows.

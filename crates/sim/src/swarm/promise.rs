@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use locum_gate::MacMode;
 use locum_monitor::Event;
 use locum_types::{Instant, Mode};
 
@@ -38,9 +37,7 @@ impl What {
     /// What is promised when `active` is struck.
     fn of(plan: &Plan, kind: &FaultKind, active: NodeIndex) -> Vec<Self> {
         let one_way = plan.one_way();
-        // Where the MAC changes, what is on a cable when the announcement arrives goes to the old one.
-        let follows = plan.mac_mode == MacMode::Virtual || one_way.is_zero();
-        let nothing_lost = follows.then_some(What::NothingLost);
+        let nothing_lost = plan.changes_without_loss().then_some(What::NothingLost);
         let successor = What::Successor(GOODBYE + one_way * 2);
         match kind {
             FaultKind::HandOver => nothing_lost.into_iter().collect(),

@@ -48,6 +48,8 @@ struct Reign {
 pub(super) struct Referee {
     calm: Calm,
     settling: Duration,
+    /// How long an active node may speak after it last came round.
+    lease: Duration,
     /// How long two actives that hear each other may go on.
     overlap_max: Duration,
     /// How long the last words of a node may be on their way.
@@ -84,6 +86,7 @@ impl Referee {
         Referee {
             calm,
             settling: plan.settling(),
+            lease: plan.dead_after,
             // A beat, its answer, and the last word of the one that yields; hand-overs take less.
             overlap_max: plan.interval * 2 + round_trip * 2 + Duration::from_millis(1),
             flight_max: plan.interval + round_trip * 2,
@@ -147,9 +150,8 @@ impl Referee {
             WorldEventKind::Reported(Event::ModeChanged { from, to, cause, term, .. }) => {
                 self.note_change(event.at, node.0, (*from, *to), *cause, *term);
             }
-            // Old frames may make a life look longer than it was.
             WorldEventKind::Reported(Event::DuplicateId | Event::TwinHeard { .. })
-                if self.is_calm(self.calm.disturbed_at(node.0, event.at), event.at) =>
+                if self.is_calm(self.calm.haunted_at(node.0, event.at), event.at) =>
             {
                 self.report(
                     event.at,
@@ -178,10 +180,18 @@ impl Referee {
                 self.dead[node] = Some(at);
             }
             "frozen" => self.frozen[node] = Some(at),
-            "thawed" => self.frozen[node] = None,
+            "thawed" => self.wake(at, node),
             "suspended" => self.suspended[node] = true,
             "resumed" => self.suspended[node] = false,
             _ => {}
+        }
+    }
+
+    /// Whoever slept for less than its lease may still speak: it lost its place to one that could not
+    /// hear it, or that it had offered it to.
+    fn wake(&mut self, at: Instant, node: usize) {
+        if self.frozen[node].take().is_some_and(|since| at - since < self.lease) {
+            self.wire.borrow_mut().allow(node);
         }
     }
 
@@ -209,7 +219,7 @@ impl Referee {
             self.silence_sleepers(at, node, term);
         } else {
             if let Cause::Rival { peer } = cause {
-                self.check_yield(at, node, usize::from(peer.get()) - 1);
+                self.check_yield(at, node, usize::from(peer.get()) - 1, term);
             }
             self.reigns[node] = None;
         }
@@ -282,14 +292,14 @@ impl Referee {
         }
     }
 
-    /// The one that yields has the lower claim.
-    fn check_yield(&mut self, at: Instant, node: usize, to: usize) {
+    /// The one that yields has the lower claim; unless it heard, late but truly, of a higher `term`.
+    fn check_yield(&mut self, at: Instant, node: usize, to: usize, term: Term) {
         let (Some(ours), Some(theirs)) =
             (self.reigns[node], self.reigns.get(to).copied().flatten())
         else {
             return;
         };
-        if ours.term > theirs.term {
+        if ours.term > theirs.term && term <= ours.term {
             let what = format!(
                 "node {} in term {} to node {} in term {}",
                 node + 1,

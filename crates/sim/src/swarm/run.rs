@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
 
-use locum_gate::MacMode;
 use locum_types::Instant;
 
 use super::audit;
@@ -183,9 +182,9 @@ impl<'a> Run<'a> {
         let world = &self.stage.world;
         // What was asked last may still be on its way.
         let to = world.now().saturating_sub(self.plan.one_way() * 2 + Duration::from_millis(40));
-        // A pre-emption costs connections, and where the MAC changes what is on the cables then.
+        // A pre-emption costs connections, if nothing else.
         let moved = audit::takeovers(world) > takeovers;
-        let costs = moved && self.plan.mac_mode == MacMode::Own && !self.plan.one_way().is_zero();
+        let costs = moved && !self.plan.changes_without_loss();
         let clients = if costs { &[] } else { &self.stage.clients[..] };
         let lost = audit::lost(world, clients, (from, to), !moved);
         if let Some(lost) = lost {
@@ -229,11 +228,13 @@ impl<'a> Run<'a> {
     /// A TCP connection that is gone is noticed by retransmission, and given up after 3 s; a
     /// neighbour that does not answer is asked three times, a second apart.
     fn clients_bound(&self) -> Duration {
+        let poisons = |weapon: &Weapon| {
+            matches!(weapon, Weapon::ArpClaim | Weapon::NaClaim | Weapon::MacSpoof)
+        };
+        // What noise makes of an ARP reply, no checksum tells.
         let poisoned = self.plan.faults.iter().any(|fault| {
-            let poisons = |weapon: &Weapon| {
-                matches!(weapon, Weapon::ArpClaim | Weapon::NaClaim | Weapon::MacSpoof)
-            };
             matches!(&fault.kind, FaultKind::Attack { weapons } if weapons.iter().any(poisons))
+                || matches!(&fault.kind, FaultKind::Impair { with, .. } if with.corrupt > 0.0)
         });
         let clients = Duration::from_secs(if poisoned { 60 } else { 8 });
         self.modes_bound() + clients

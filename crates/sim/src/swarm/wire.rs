@@ -70,19 +70,15 @@ impl Wire {
         let Some(what) = speaks_for_service(&self.identities[node], sight.frame) else { return };
         self.service_frames += 1;
         self.last_speaker = Some(node);
-        self.suspect(sight.at, node, "a zombie spoke", || what.to_owned());
-        let beat_at = self.voices[node].beat_at.unwrap_or_default();
-        if sight.local - beat_at > self.lease {
-            let what = format!(
-                "node {}: {what}; its last beat was {:?} ago",
-                node + 1,
-                sight.local - beat_at
-            );
-            self.report(sight.at, "a node spoke without a lease", what);
+        self.suspect_zombie(sight.at, node, "a zombie spoke", || what.to_owned());
+        let silent = sight.local - self.voices[node].beat_at.unwrap_or_default();
+        if silent > self.lease {
+            let what = || format!("node {}: {what}; its last beat was {silent:?} ago", node + 1);
+            self.suspect(sight.at, node, "a node spoke without a lease", what);
         }
     }
 
-    /// A node that has to be silent was not; unless it turns out that it has just become active.
+    /// Unless it turns out that the node has just become active, this is a violation.
     fn suspect(
         &mut self,
         at: Instant,
@@ -90,10 +86,21 @@ impl Wire {
         rule: &'static str,
         what: impl FnOnce() -> String,
     ) {
-        let voice = &mut self.voices[node];
-        if let Some(since) = voice.silenced.filter(|&since| at >= since) {
+        let suspicion = &mut self.voices[node].suspicion;
+        suspicion.get_or_insert_with(|| Violation { at, rule, what: what() });
+    }
+
+    /// A node that has to be silent was not.
+    fn suspect_zombie(
+        &mut self,
+        at: Instant,
+        node: usize,
+        rule: &'static str,
+        what: impl FnOnce() -> String,
+    ) {
+        if let Some(since) = self.voices[node].silenced.filter(|&since| at >= since) {
             let what = || format!("node {}: {}; superseded at {since}", node + 1, what());
-            voice.suspicion.get_or_insert_with(|| Violation { at, rule, what: what() });
+            self.suspect(at, node, rule, what);
         }
     }
 
@@ -122,7 +129,7 @@ impl Wire {
         }
         let slept = self.voices[node].silenced.is_some_and(|since| at - since > beat.dead_after);
         if beat.mode == Mode::Active && slept {
-            self.suspect(at, node, "a zombie beats as the active node", String::new);
+            self.suspect_zombie(at, node, "a zombie beats as the active node", String::new);
         }
     }
 
