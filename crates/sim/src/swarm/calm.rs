@@ -63,15 +63,14 @@ impl Calm {
     fn note(&mut self, kind: &FaultKind, period: Period, dead_after: Duration) {
         match kind {
             FaultKind::Kill { node, .. } => self.process[*node].push(period),
-            // To a machine whose clock stood still the old beats in its queue are news: the lives that sent
-            // them have yet to fall silent for the longest detection time.
-            FaultKind::Suspend { node, keeps_frames: true } => {
+            // To a machine whose clock stood still old lives have just been heard: new ones do not count before
+            // those have been silent for the longest detection time.
+            FaultKind::Suspend { node, .. } => {
                 let period = Period { to: period.to + dead_after * 4, ..period };
                 self.process[*node].push(period);
                 self.asleep[*node].push(period);
             }
             FaultKind::Freeze { node }
-            | FaultKind::Suspend { node, keeps_frames: false }
             | FaultKind::Jump { node, .. }
             | FaultKind::Starve { node, .. } => {
                 self.process[*node].push(period);
