@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use locum_gate::{Identity, NodeGuard, node_mac, probe};
 use locum_monitor::{Deadline, Event, Input, Monitor, Output};
-use locum_types::{Instant, ModeCell, NodeId};
+use locum_types::{Instant, Mode, ModeCell, NodeId};
 use locum_wire::{BEAT_LEN, Beat, Key, RefusalCounters, open, seal};
 use smoltcp::wire::IpAddress;
 
@@ -39,6 +39,16 @@ pub struct WillFrame {
     pub port: Port,
     /// The whole Ethernet frame.
     pub bytes: Vec<u8>,
+}
+
+/// An announcement that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announcement {
+    /// The node has become active. This leaves before the beats that say so: whoever hears from them that it
+    /// is relieved must have got everything that switches sent its way before.
+    First,
+    /// The link is told once more.
+    Again,
 }
 
 /// What the heartbeat half tells its embedding.
@@ -93,7 +103,7 @@ pub struct HeartbeatHalf {
     guard: NodeGuard,
     probes: VecDeque<Vec<u8>>,
     notices: VecDeque<Notice>,
-    announcement_due: bool,
+    announcement_due: Option<Announcement>,
     counters: HeartbeatCounters,
 }
 
@@ -119,7 +129,7 @@ impl HeartbeatHalf {
             cell,
             probes: VecDeque::with_capacity(PROBES_MAX),
             notices: VecDeque::new(),
-            announcement_due: false,
+            announcement_due: None,
             counters: HeartbeatCounters::default(),
         }
     }
@@ -197,9 +207,9 @@ impl HeartbeatHalf {
         }
     }
 
-    /// Whether the service half is to start its announcement burst, again; asked once.
-    pub fn take_announcement(&mut self) -> bool {
-        std::mem::take(&mut self.announcement_due)
+    /// Whether the service half is to start its announcement burst; asked once.
+    pub fn take_announcement(&mut self) -> Option<Announcement> {
+        self.announcement_due.take()
     }
 
     /// The oldest notice for the embedding.
@@ -248,10 +258,18 @@ impl HeartbeatHalf {
     fn pump(&mut self, now: Instant) {
         while let Some(output) = self.monitor.poll_output() {
             match output {
-                Output::Grant(grant) => self.cell.store(grant),
+                Output::Grant(grant) => {
+                    let before = self.cell.granted_mode();
+                    self.cell.store(grant);
+                    if grant.mode == Mode::Active && before != Mode::Active {
+                        self.announcement_due = Some(Announcement::First);
+                    }
+                }
                 Output::Beat(beat) => self.send(now, &beat),
                 Output::Probe => self.probe(),
-                Output::Announce => self.announcement_due = true,
+                Output::Announce => {
+                    self.announcement_due.get_or_insert(Announcement::Again);
+                }
                 Output::WillChanged => {
                     let will = self.will();
                     self.notify(Notice::Will(will));

@@ -19,6 +19,6 @@ mod node;
 mod service;
 
 pub use config::{NodeConfig, Peer, Seeds, ServicePort};
-pub use heartbeat::{HeartbeatHalf, HeartbeatStatus, Notice, Port, WillFrame};
+pub use heartbeat::{Announcement, HeartbeatHalf, HeartbeatStatus, Notice, Port, WillFrame};
 pub use node::{Node, NodeStatus, SteeringCounters};
 pub use service::{ServiceHalf, ServiceStatus};

@@ -9,8 +9,8 @@ use locum_stack::AddServiceError;
 use locum_types::{Health, Instant, Mode, ModeCell};
 
 use crate::{
-    HeartbeatHalf, HeartbeatStatus, NodeConfig, Notice, Port, Seeds, ServiceHalf, ServicePort,
-    ServiceStatus,
+    Announcement, HeartbeatHalf, HeartbeatStatus, NodeConfig, Notice, Port, Seeds, ServiceHalf,
+    ServicePort, ServiceStatus,
 };
 
 /// Frames for the node address that may wait for one turn.
@@ -61,7 +61,7 @@ pub struct Node {
     steering: SteeringCounters,
     health: Health,
     service_has_more: bool,
-    /// An announcement has begun in this turn: it leaves before the beats.
+    /// The first announcement is to leave, before the beats.
     announcing: bool,
 }
 
@@ -151,7 +151,6 @@ impl Node {
         now: Instant,
         mut send: impl FnMut(Port, &[u8]) -> R,
     ) -> Option<R> {
-        // Whoever hears that it is relieved must have got everything that switches sent its way before.
         if self.announcing {
             let announced = self.service.poll_transmit(now, |frame| send(Port::Service, frame));
             if announced.is_some() {
@@ -227,9 +226,9 @@ impl Node {
     }
 
     fn carry_announcement(&mut self, now: Instant) {
-        if self.heartbeat.take_announcement() {
+        if let Some(announcement) = self.heartbeat.take_announcement() {
             self.service.announce(now);
-            self.announcing = true;
+            self.announcing |= announcement == Announcement::First;
         }
     }
 }

@@ -22,7 +22,6 @@ mod log;
 mod nodes;
 mod plant;
 mod steps;
-mod switch;
 mod wire;
 
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 //! ```text
 //! impair PORT tx|rx|both KEY=VALUE ...    replaces what the cable did before; see [`Impairment`]
 //! clear PORT                              a perfect cable again
-//! cut PORT tx|rx|both     heal PORT       where neither side can see it
+//! cut|heal PORT tx|rx|both                where neither side can see it
 //! down PORT               up PORT         the switch forgets the port's stations
 //! ageing DURATION
 //! stats                                   one line of JSON
@@ -42,10 +42,12 @@ pub enum Command {
         /// Which directions of its cable.
         way: Way,
     },
-    /// Ends the cuts of a port. Impairments stay.
+    /// Ends a cut. Impairments stay.
     Heal {
         /// The name of the port.
         port: String,
+        /// Which directions of its cable.
+        way: Way,
     },
     /// The switch takes its port down and forgets its stations. The device behind it stays up.
     Down {
@@ -125,6 +127,7 @@ pub enum CommandError {
 
 const USAGE_IMPAIR: &str = "impair PORT tx|rx|both KEY=VALUE ...";
 const USAGE_CUT: &str = "cut PORT tx|rx|both";
+const USAGE_HEAL: &str = "heal PORT tx|rx|both";
 
 impl FromStr for Command {
     type Err = CommandError;
@@ -138,7 +141,10 @@ impl FromStr for Command {
                 let port = word(&mut words, USAGE_CUT)?;
                 Command::Cut { port, way: word(&mut words, USAGE_CUT)?.parse()? }
             }
-            "heal" => Command::Heal { port: word(&mut words, "heal PORT")? },
+            "heal" => {
+                let port = word(&mut words, USAGE_HEAL)?;
+                Command::Heal { port, way: word(&mut words, USAGE_HEAL)?.parse()? }
+            }
             "down" => Command::Down { port: word(&mut words, "down PORT")? },
             "up" => Command::Up { port: word(&mut words, "up PORT")? },
             "ageing" => {
@@ -161,7 +167,7 @@ impl Command {
             Command::Impair { .. } => USAGE_IMPAIR,
             Command::Clear { .. } => "clear PORT",
             Command::Cut { .. } => USAGE_CUT,
-            Command::Heal { .. } => "heal PORT",
+            Command::Heal { .. } => USAGE_HEAL,
             Command::Down { .. } => "down PORT",
             Command::Up { .. } => "up PORT",
             Command::Ageing(_) => "ageing DURATION",

@@ -156,7 +156,8 @@ mod tests {
         let path = path("lines");
         let mut control = Control::bind(&path).expect("a free path");
         let mut client = UnixStream::connect(&path).expect("it listens");
-        let answers = ask(&mut control, &mut client, "ageing 5s\nheal x\nnonsense\nstats\nageing");
+        let answers =
+            ask(&mut control, &mut client, "ageing 5s\nheal x both\nnonsense\nstats\nageing");
         assert_eq!(answers.len(), 4, "{answers:?}");
         assert_eq!(answers[0], "ok");
         assert!(answers[1].starts_with("error: no port \"x\""), "{}", answers[1]);

@@ -26,7 +26,7 @@ Tell it what to do through its control socket, a line at a time:
                                          duplicate, reorder, reorder_by, corrupt,
                                          bandwidth (bit/s), queue (bytes)
   clear PORT                             a perfect cable again
-  cut PORT tx|rx|both, heal PORT         where neither side can see it
+  cut|heal PORT tx|rx|both               where neither side can see it
   down PORT, up PORT                     the switch forgets the stations of the port
   ageing DURATION                        how long a silent station is remembered
   stats                                  all counters, as one line of JSON

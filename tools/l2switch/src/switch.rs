@@ -176,7 +176,7 @@ impl Switch {
                 self.impair(self.find(port)?, Way::Both, &Impairment::default());
             }
             Command::Cut { port, way } => self.set_cut(self.find(port)?, *way, true),
-            Command::Heal { port } => self.set_cut(self.find(port)?, Way::Both, false),
+            Command::Heal { port, way } => self.set_cut(self.find(port)?, *way, false),
             Command::Down { port } => self.segment.set_up(self.find(port)?, false),
             Command::Up { port } => self.segment.set_up(self.find(port)?, true),
             Command::Ageing(ageing) => self.segment.set_ageing(*ageing),

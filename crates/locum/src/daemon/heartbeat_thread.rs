@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use locum_appliance::{HeartbeatHalf, Notice, Port};
+use locum_appliance::{Announcement, HeartbeatHalf, Notice, Port};
 use locum_link::warden::WillError;
 use locum_link::{Clock, Poller, Will, WillWriter};
 use locum_monitor::Input;
@@ -57,8 +57,11 @@ impl HeartbeatThread {
         self.half.end_turn(Clock.now());
         // Before the offer leaves: the successor may answer at once.
         self.words.set_handing_over(self.half.is_handing_over());
-        if self.half.take_announcement() && self.stack.send(ToStack::Announce) {
-            self.held_until = Some(Clock.now() + ANNOUNCEMENT_MAX);
+        if let Some(announcement) = self.half.take_announcement() {
+            let sent = self.stack.send(ToStack::Announce);
+            if sent && announcement == Announcement::First {
+                self.held_until = Some(Clock.now() + ANNOUNCEMENT_MAX);
+            }
         }
         self.transmit();
         let finished = self.carry_notices();
@@ -80,8 +83,7 @@ impl HeartbeatThread {
         self.inbox.waker.drain();
     }
 
-    /// Lets the beats leave, but not before an announcement that is due: whoever hears that it is relieved
-    /// must have got everything that switches sent its way before.
+    /// Lets the beats leave, but not before the first announcement.
     fn transmit(&mut self) {
         if self.held_until.is_some_and(|until| Clock.now() < until) {
             return;

@@ -5,12 +5,13 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use locum_l2switch::{Command, Handle, Switch};
 use locum_lab::Namespace;
 use locum_lab::wiring::{MUTE, bridge};
+use locum_link::segment;
 use locum_link::segment::impair::Impairment;
-use locum_link::segment::rule::Direction;
+use locum_link::{Tap, TapOptions};
 
-use super::switch::{Order, Switch};
 use crate::model::{Action, Scenario, Segment, Way};
 
 /// When a switch forgets a silent station, unless the file says otherwise.
@@ -43,18 +44,16 @@ pub(super) struct Fabric {
     /// The ends of each cable at the switches, by its name: a trunk has two.
     cables: BTreeMap<String, Vec<End>>,
     /// The switches in user space; without them the kernel's bridges do it.
-    switches: Vec<Switch>,
-    /// Draws the seeds of bad cables.
-    seed: u64,
+    switches: Vec<Handle>,
 }
 
 /// Where a cable is plugged into a switch.
 #[derive(Clone, Debug)]
 struct End {
     device: String,
-    /// The number of the switch, and of the port there.
+    /// The number of the switch, and the name of the port there.
     switch: usize,
-    port: usize,
+    port: String,
 }
 
 impl Fabric {
@@ -87,9 +86,9 @@ impl Fabric {
             let ends = ends.collect::<Result<_>>()?;
             wiring.cables.insert(trunk.name.clone(), ends);
         }
-        let switches = wiring.start(&lan)?;
+        let switches = wiring.start(&lan, seed)?;
         lan.ip(&wiring.lines)?;
-        Ok(Fabric { lan, cables: wiring.cables, switches, seed })
+        Ok(Fabric { lan, cables: wiring.cables, switches })
     }
 
     pub(super) fn lan(&self) -> &Namespace {
@@ -109,33 +108,36 @@ impl Fabric {
             let state = if cut { DISABLED } else { FORWARDING };
             return self.lan.bridge(&format!("link set dev {device} state {state}\n"));
         }
-        for (end, direction) in self.directions(link, way)? {
-            self.order(end, Order::Cut { port: end.port, direction, cut })?;
+        for (end, way) in self.ways(link, way)? {
+            let port = end.port.clone();
+            let command =
+                if cut { Command::Cut { port, way } } else { Command::Heal { port, way } };
+            self.tell(end, command)?;
         }
         Ok(())
     }
 
     /// Says what a cable does to frames from now on.
     pub(super) fn impair(&self, link: &str, way: Way, with: &Impairment) -> Result<()> {
-        for (end, direction) in self.directions(link, way)? {
-            let seed = self.seed ^ (end.switch as u64) << 32 ^ (end.port as u64) << 1;
-            let seed = seed ^ u64::from(direction == Direction::Receive);
-            let (port, impairment) = (end.port, with.clone());
-            self.order(end, Order::Impair { port, direction, impairment, seed })?;
+        for (end, way) in self.ways(link, way)? {
+            let (port, impairment) = (end.port.clone(), with.clone());
+            self.tell(end, Command::Impair { port, way, impairment })?;
         }
         Ok(())
     }
 
-    fn order(&self, end: &End, order: Order) -> Result<()> {
-        self.switches.get(end.switch).context("no such switch in user space")?.order(order)
+    fn tell(&self, end: &End, command: Command) -> Result<()> {
+        self.switches.get(end.switch).context("no such switch in user space")?.send(command)?;
+        Ok(())
     }
 
-    /// Where each direction of a cable is a direction of a port. What a trunk transmits goes from its
-    /// first switch into the second.
-    fn directions(&self, link: &str, way: Way) -> Result<Vec<(&End, Direction)>> {
+    /// Which ways of which ports are this way of a cable. What a trunk transmits goes from its first
+    /// switch into the second.
+    fn ways(&self, link: &str, way: Way) -> Result<Vec<(&End, locum_l2switch::Way)>> {
+        use locum_l2switch::Way::{Rx, Tx};
         let (tx, rx) = match self.ends(link)? {
-            [end] => ((end, Direction::Transmit), (end, Direction::Receive)),
-            [first, second, ..] => ((second, Direction::Transmit), (first, Direction::Transmit)),
+            [end] => ((end, Tx), (end, Rx)),
+            [first, second, ..] => ((second, Tx), (first, Tx)),
             [] => bail!("{link} has no end"),
         };
         Ok(match way {
@@ -169,7 +171,7 @@ struct Wiring {
     /// For `ip -batch`.
     lines: String,
     cables: BTreeMap<String, Vec<End>>,
-    /// The TAPs of each switch in user space, by the number of the port.
+    /// The TAPs that are the ports of each switch in user space.
     taps: Vec<Vec<String>>,
 }
 
@@ -208,15 +210,33 @@ impl Wiring {
         } else {
             writeln!(self.lines, "link set {device} master switch{switch} up")?;
         }
-        self.taps[switch].push(tap);
-        Ok(End { device, switch, port })
+        self.taps[switch].push(tap.clone());
+        Ok(End { device, switch, port: tap })
     }
 
     /// Starts the switches in user space, if there are to be any. They make their TAPs, before the
     /// cables are plugged into those: a bridge may notice a carrier that comes later half a second late.
-    fn start(&self, lan: &Namespace) -> Result<Vec<Switch>> {
+    fn start(&self, lan: &Namespace, seed: u64) -> Result<Vec<Handle>> {
         let switches = self.segments.iter().zip(&self.taps).filter(|_| self.user_space);
-        switches.map(|(segment, taps)| Switch::start(lan, ageing(segment), taps)).collect()
+        let numbered = (0..).zip(switches);
+        numbered
+            .map(|(number, (segment, taps))| {
+                let open =
+                    |name: &String| -> Result<Tap> { Ok(Tap::open(name, TapOptions::default())?) };
+                let opened: Vec<Tap> = lan.run(|| taps.iter().map(open).collect())?;
+                let named: Vec<(String, Tap)> = taps.iter().cloned().zip(opened).collect();
+                let config =
+                    segment::Config { ageing: ageing(segment), ..segment::Config::default() };
+                let build = move || {
+                    let mut switch = Switch::with_config(seed ^ number << 32, config);
+                    for (name, tap) in named {
+                        switch.add_tap(&name, tap)?;
+                    }
+                    Ok(switch)
+                };
+                Handle::start(build).context("a switch in user space")
+            })
+            .collect()
     }
 }
 

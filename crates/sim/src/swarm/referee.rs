@@ -215,7 +215,7 @@ impl Referee {
             self.check_cause(at, node, cause);
             self.check_term(at, node, term);
             self.reigns[node] = Some(Reign { since: at, term });
-            self.wire.borrow_mut().allow(node);
+            self.wire.borrow_mut().begin(node, at);
             self.silence_sleepers(at, node, term);
         } else {
             if let Cause::Rival { peer } = cause {

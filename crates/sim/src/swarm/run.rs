@@ -162,13 +162,13 @@ impl<'a> Run<'a> {
         }
         let answered_by = healed + self.clients_bound();
         let since = self.stage.world.now();
+        let takeovers = audit::takeovers(&self.stage.world);
         if !self.await_clients(since, answered_by) {
             let clients = audit::unanswered(&self.stage.world, &self.stage.clients, since);
             return self.fail("a client is not answered", clients);
         }
         // What had piled up while a neighbour was sought may come all at once, and be too much.
         let from = self.stage.world.now() + self.plan.one_way() * 2 + Duration::from_millis(1);
-        let takeovers = audit::takeovers(&self.stage.world);
         self.run_until(from + self.plan.dead_after * 10 + Duration::from_millis(60));
         self.hold(from, takeovers);
     }

@@ -17,6 +17,8 @@ struct Voice {
     term: Term,
     /// When it last beat, by its own clock: its lease is counted from then.
     beat_at: Option<Instant>,
+    /// When it last became active: its first lease is counted from then.
+    began_at: Instant,
     /// Since when it has to be silent for the service: it was frozen, and another took over.
     silenced: Option<Instant>,
     /// It was not, as far as is known.
@@ -60,6 +62,12 @@ impl Wire {
         self.voices[node].suspicion = None;
     }
 
+    /// The same, with a lease that begins now.
+    pub(super) fn begin(&mut self, node: usize, at: Instant) {
+        self.allow(node);
+        self.voices[node].began_at = at;
+    }
+
     pub(super) fn note(&mut self, sight: &Sight<'_>) {
         let Station::Node(index) = sight.from else { return };
         let node = index.0;
@@ -71,7 +79,9 @@ impl Wire {
         self.service_frames += 1;
         self.last_speaker = Some(node);
         self.suspect_zombie(sight.at, node, "a zombie spoke", || what.to_owned());
-        let silent = sight.local - self.voices[node].beat_at.unwrap_or_default();
+        let voice = &self.voices[node];
+        let silent = sight.local - voice.beat_at.unwrap_or_default();
+        let silent = silent.min(sight.at - voice.began_at);
         if silent > self.lease {
             let what = || format!("node {}: {what}; its last beat was {silent:?} ago", node + 1);
             self.suspect(sight.at, node, "a node spoke without a lease", what);

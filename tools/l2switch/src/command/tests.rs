@@ -31,7 +31,7 @@ fn the_other_commands_are_understood_with_any_spacing() {
         ("clear n1", Command::Clear { port: port() }),
         ("cut n1 tx", Command::Cut { port: port(), way: Way::Tx }),
         ("cut n1 both", Command::Cut { port: port(), way: Way::Both }),
-        ("  heal \t n1 ", Command::Heal { port: port() }),
+        ("  heal \t n1 both ", Command::Heal { port: port(), way: Way::Both }),
         ("down n1", Command::Down { port: port() }),
         ("up n1", Command::Up { port: port() }),
         ("ageing 30s", Command::Ageing(Duration::from_secs(30))),
@@ -62,7 +62,7 @@ fn each_mistake_is_answered_with_its_fix() {
         ("cut n1", "say `cut PORT tx|rx|both`"),
         ("cut n1 sideways", "unknown direction \"sideways\""),
         ("clear", "say `clear PORT`"),
-        ("heal n1 tx", "say `heal PORT`"),
+        ("heal n1", "say `heal PORT tx|rx|both`"),
         ("stats now", "say `stats`"),
         ("ageing soon", "bad value \"soon\" for ageing"),
     ];

@@ -35,7 +35,7 @@ fn a_cut_stops_its_direction_and_heal_ends_it() {
     assert_eq!(pass(&mut switch, 1, 0, Instant::ZERO), 1, "the other direction is whole");
     obey(&mut switch, "cut a both");
     assert_eq!(pass(&mut switch, 1, 0, Instant::ZERO), 0);
-    obey(&mut switch, "heal a");
+    obey(&mut switch, "heal a both");
     assert_eq!(pass(&mut switch, 0, 1, Instant::ZERO), 1);
     assert_eq!(pass(&mut switch, 1, 0, Instant::ZERO), 1);
 }
@@ -100,7 +100,7 @@ fn stats_have_every_port_by_its_name() {
 #[test]
 fn unknown_ports_are_refused_with_the_names_of_the_others() {
     let mut switch = two();
-    for line in ["impair c tx loss=1", "clear c", "cut c tx", "heal c", "down c", "up c"] {
+    for line in ["impair c tx loss=1", "clear c", "cut c tx", "heal c both", "down c", "up c"] {
         let error = switch.obey(&line.parse().expect(line)).expect_err(line);
         assert_eq!(error.to_string(), "no port \"c\": there is a, b", "{line}");
     }

@@ -110,7 +110,7 @@ fn a_cut_of_one_way_stops_all_until_it_heals() -> Result<()> {
     for line in ["cut b tx", "cut b rx", "down b"] {
         tell(&switch, line)?;
         ensure!(!pair.reaches()?, "{line}");
-        tell(&switch, "heal b")?;
+        tell(&switch, "heal b both")?;
         tell(&switch, "up b")?;
         ensure!(pair.reaches()?, "after {line}");
     }
@@ -246,8 +246,8 @@ fn the_program_obeys_captures_and_cleans_up() -> Result<()> {
     };
     ensure!(ask("cut a both")? == "ok");
     ensure!(!pair.reaches()?, "it is cut");
-    ensure!(ask("heal a")? == "ok");
-    ensure!(ask("heal x")? == "error: no port \"x\": there is a, b, c");
+    ensure!(ask("heal a both")? == "ok");
+    ensure!(ask("heal x both")? == "error: no port \"x\": there is a, b, c");
     let answer = ask("stats")?;
     let stats: Value = serde_json::from_str(answer.strip_prefix("ok ").context("ok")?)?;
     let from_a = number(&stats, "/ports/a/cable/tx")? + number(&stats, "/ports/a/cable/lost_cut")?;
