@@ -18,6 +18,7 @@ mod flow;
 pub mod forge;
 mod ingress;
 mod isn;
+pub mod log;
 pub mod neighbours;
 mod parse;
 mod serve;
