@@ -77,9 +77,10 @@ impl ServiceHalf {
 
     /// Says whether this node is handing over. It serves on, but its frames bear the node's own MAC as
     /// their Ethernet source: after its successor's announcement a late answer must not teach a
-    /// switch that the virtual MAC is still here.
+    /// switch that the virtual MAC is still here, and it announces nothing.
     pub fn set_leaving(&mut self, leaving: bool) {
         self.leaving = leaving && !sabotaged(Sabotage::LateVoice);
+        self.stack.device_mut().hold_announcements(self.leaving);
     }
 
     /// Does a bounded amount of work; true if there is more to do at once.

@@ -42,6 +42,8 @@ pub struct Gate<D> {
     /// The term of the activation that is announced; `None` while not active.
     speaking: Option<u16>,
     announcer: Announcer,
+    /// Announcements wait.
+    holding: bool,
     watch: Watch,
     scratch: Vec<u8>,
     counters: GateCounters,
@@ -53,6 +55,7 @@ impl<D: Device> Gate<D> {
         let frame_len_max = inner.capabilities().max_transmission_unit;
         Gate {
             announcer: Announcer::new(&identity),
+            holding: false,
             inner,
             identity,
             cell,
@@ -86,6 +89,12 @@ impl<D: Device> Gate<D> {
         }
     }
 
+    /// While a successor may have announced itself, announcements of this node wait: they would take the
+    /// address back.
+    pub fn hold_announcements(&mut self, holding: bool) {
+        self.holding = holding;
+    }
+
     /// When [`Gate::poll`] is due, and why. May change after any other call, and when the cell
     /// changes.
     #[must_use]
@@ -96,7 +105,8 @@ impl<D: Device> Gate<D> {
         if self.watch.replies_len() != 0 {
             return Some((Instant::ZERO, "answers to send"));
         }
-        self.announcer.poll_deadline().map(|due| (due, "announcement"))
+        let announcement = self.announcer.poll_deadline().filter(|_| !self.holding);
+        announcement.map(|due| (due, "announcement"))
     }
 
     /// The oldest claim of others that was not drained yet.
@@ -186,7 +196,7 @@ impl<D: Device> Gate<D> {
     }
 
     fn send_announcements(&mut self, now: Instant) {
-        while self.announcer.poll_deadline().is_some_and(|due| due <= now) {
+        while !self.holding && self.announcer.poll_deadline().is_some_and(|due| due <= now) {
             let Some(token) = self.inner.transmit(now.into()) else { return };
             let Some(announcement) = self.announcer.poll(now) else { return };
             let mut frame = [0; FRAME_LEN_MAX];

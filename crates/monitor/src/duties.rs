@@ -147,7 +147,9 @@ impl Monitor {
     /// was started just now.
     pub(crate) fn announce_again(&mut self, now: Instant) -> bool {
         let recently = self.announced_at.is_some_and(|at| now < at + ANNOUNCE_EVERY);
-        let is_due = self.mode == Mode::Active && !recently;
+        // A successor announces itself before it says that it is one: that is no sign of a rival.
+        let leaving = self.handover.is_some();
+        let is_due = self.mode == Mode::Active && !recently && !leaving;
         if is_due {
             self.announce(now);
         }

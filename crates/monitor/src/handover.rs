@@ -84,6 +84,9 @@ impl Monitor {
             self.resign(now, reason);
         } else if self.health == Health::Failed {
             self.resign_for_health(now);
+        } else {
+            // Whatever was claimed in the meantime.
+            self.announce_again(now);
         }
     }
 

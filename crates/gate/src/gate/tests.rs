@@ -215,6 +215,19 @@ fn announcing_again_restarts_the_burst() {
 }
 
 #[test]
+fn while_a_successor_may_have_announced_itself_nothing_is_announced() {
+    let mut bench = Bench::announced();
+    bench.gate.hold_announcements(true);
+    bench.gate.announce(T0);
+    bench.gate.poll(T0 + ms(1_000));
+    assert_eq!(bench.gate.poll_deadline(), None);
+    assert!(bench.sent().is_empty());
+    bench.gate.hold_announcements(false);
+    bench.gate.poll(T0 + ms(1_000));
+    assert!(!bench.sent().is_empty());
+}
+
+#[test]
 fn an_announcement_waits_for_room_and_nothing_is_lost() {
     let mut bench = Bench::with_depth(Mode::Active, MacMode::Virtual, 1);
     let mut kinds = Vec::new();

@@ -36,6 +36,21 @@ fn an_offer_is_repeated_until_the_successor_is_heard() {
     assert!(!solo.monitor.is_handing_over());
 }
 
+/// It announces itself before it says that it is active: shouting back would take the address from it.
+#[test]
+fn the_successors_announcement_is_no_sign_of_a_rival() {
+    let (mut solo, mut peer) = active_solo();
+    solo.run_with(ms(2_000), &mut [&mut peer]);
+    let announced = solo.count(&Output::Announce);
+    solo.turn([Input::Handover { to: None }, Input::Rival]);
+    solo.run_with(ms(190), &mut [&mut peer]);
+    solo.turn([Input::Rival]);
+    assert_eq!(solo.count(&Output::Announce), announced);
+    solo.run_with(ms(50), &mut [&mut peer]);
+    assert!(!solo.monitor.is_handing_over(), "nobody took it");
+    assert_eq!(solo.count(&Output::Announce), announced + 1, "then it says that it is still here");
+}
+
 #[test]
 fn an_offer_that_nobody_takes_is_given_up() {
     let (mut solo, mut peer) = active_solo();
