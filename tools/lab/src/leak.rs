@@ -46,6 +46,28 @@ pub struct Leak {
     pub frame: Parsed,
 }
 
+/// How long after its successor's announcement a node may answer what came before, in nanoseconds.
+pub const RELIEF: u64 = 5_000_000;
+
+/// Whose turn it is.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    holder: u8,
+    since: u64,
+    former: Option<u8>,
+}
+
+impl Turn {
+    fn permits(self, spoken: &Leak) -> bool {
+        let is_answer = matches!(spoken.frame.content, Content::Ip { .. });
+        let last_words = self.former == Some(spoken.node)
+            && spoken.claim == Claim::Source
+            && is_answer
+            && spoken.at - self.since < RELIEF;
+        self.holder == spoken.node || last_words
+    }
+}
+
 impl fmt::Display for Leak {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Leak { node, at, claim, frame } = self;
@@ -118,7 +140,9 @@ impl Identity {
 
     /// The frames for the service that a node sent out of turn, in a network that was never divided.
     ///
-    /// A turn begins with the node's announcement and ends with another node's.
+    /// A turn begins with the node's announcement and ends with another node's. In a planned change the
+    /// former node still answers what switches sent it before, from its own MAC so that none of them takes
+    /// the announcement back, until it hears that it is relieved: not for longer than [`RELIEF`].
     pub fn out_of_turn(&self, recorded: &[(u8, Vec<Frame>)]) -> Vec<Leak> {
         let mut spoken: Vec<Leak> = recorded
             .iter()
@@ -127,12 +151,13 @@ impl Identity {
             })
             .collect();
         spoken.sort_by_key(|leak| leak.at);
-        let mut holder = None;
+        let mut turn: Option<Turn> = None;
         spoken.retain(|spoken| {
-            if self.announces(&spoken.frame) {
-                holder = Some(spoken.node);
+            if self.announces(&spoken.frame) && turn.is_none_or(|turn| turn.holder != spoken.node) {
+                let former = turn.map(|turn| turn.holder);
+                turn = Some(Turn { holder: spoken.node, since: spoken.at, former });
             }
-            holder != Some(spoken.node)
+            !turn.is_some_and(|turn| turn.permits(spoken))
         });
         spoken
     }

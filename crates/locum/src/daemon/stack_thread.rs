@@ -127,13 +127,15 @@ impl StackThread {
         self.half.set_leaving(self.words.is_handing_over());
         let more = self.half.poll(Clock.now());
         let links = &self.links;
-        // The clock is read again for each frame: the lease must hold when it leaves.
-        while self
-            .half
-            .poll_transmit(Clock.now(), |frame| links.send(Port::Service, frame))
-            .is_some()
-        {}
-        more
+        // Both are looked at again for each frame: the lease must hold when it leaves, and once the
+        // successor may have announced itself it must not take that back.
+        loop {
+            self.half.set_leaving(self.words.is_handing_over());
+            let send = |frame: &[u8]| links.send(Port::Service, frame);
+            if self.half.poll_transmit(Clock.now(), send).is_none() {
+                return more;
+            }
+        }
     }
 
     fn report(&mut self) {

@@ -136,3 +136,16 @@ fn a_turn_lasts_from_one_announcement_to_the_next_nodes() {
     let found: Vec<_> = leaks.iter().map(|leak| (leak.node, leak.at)).collect();
     assert_eq!(found, [(2, 5), (1, 31)]);
 }
+
+#[test]
+fn whoever_is_relieved_may_answer_from_its_own_mac_for_a_moment() {
+    let last_words = |at| Frame { at, bytes: ethernet(NODE, 0x0800, &ipv4(SERVICE)) };
+    let arp_answer =
+        |at| Frame { at, bytes: ethernet(NODE, 0x0806, &arp(2, NODE, SERVICE, OTHER)) };
+    let first = vec![announcement(10), last_words(31), arp_answer(32), last_words(30 + RELIEF)];
+    let second = vec![announcement(30)];
+    let third = vec![last_words(33)];
+    let leaks = identity().out_of_turn(&[(1, first), (2, second), (3, third)]);
+    let found: Vec<_> = leaks.iter().map(|leak| (leak.node, leak.at)).collect();
+    assert_eq!(found, [(1, 32), (3, 33), (1, 30 + RELIEF)]);
+}
