@@ -15,9 +15,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Instant as Clock;
 
 use locum_gate::FrameQueue;
-use locum_stack::forge::{Established, Negotiated};
-use locum_stack::service::{Event, Outputs, RestoreError, Service, Transports};
-use locum_stack::{Config, Limits, Stack, Tuple};
+use locum_stack::forge::Negotiated;
+use locum_stack::service::{Event, FlowId, Outputs, RestoreError, Service, Transports};
+use locum_stack::{Config, FlowImage, Limits, Stack, Tuple};
 use locum_types::Instant;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
@@ -77,13 +77,25 @@ impl Client {
         Client { tuple: Tuple { remote, local }, sequence, ack }
     }
 
-    fn established(&self) -> Established {
-        Established {
+    /// The connection, before its first request.
+    fn image(&self, id: u64) -> FlowImage {
+        FlowImage {
+            id: FlowId(id),
             tuple: self.tuple,
             negotiated: Negotiated { mss: 1460, window_scale: Some(7), sack: true },
-            remote_next: self.sequence,
-            local_next: self.ack,
+            local_isn: self.ack.wrapping_sub(1),
+            remote_isn: self.sequence.wrapping_sub(1),
+            delivered: 0,
+            held: Vec::new(),
+            acked: 0,
+            unacked: Vec::new(),
             window: 500,
+            opened: true,
+            paused: false,
+            client_fin: false,
+            finished: false,
+            closing: false,
+            fin_acked: false,
         }
     }
 
@@ -183,8 +195,9 @@ fn main() {
     for flows in FLOWS {
         let mut stack = stack(flows);
         let mut clients: Vec<_> = (0..flows).map(Client::new).collect();
-        for client in &clients {
-            assert!(stack.adopt(Instant::from_micros(1), &client.established()));
+        for (id, client) in (1..).zip(&clients) {
+            let restored = stack.restore(Instant::from_micros(1), &client.image(id));
+            restored.expect("there is room");
         }
         let mut now = 1_000;
         let hot = measure(&mut stack, &mut clients, &mut now, |len| len - 1);

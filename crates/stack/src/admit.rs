@@ -1,13 +1,14 @@
-//! Who becomes a flow: SYNs, and connections that were established elsewhere.
+//! Who becomes a flow: SYNs.
 
 use std::collections::VecDeque;
 
 use locum_types::Instant;
 use smoltcp::phy::Device;
 
-use crate::flow::Flow;
-use crate::forge::{Established, Forged};
-use crate::parse::Segment;
+use crate::flow::{Flow, Past};
+use crate::forge::Forged;
+use crate::log::Entry;
+use crate::parse::{Segment, offered};
 use crate::stack::{ETHERNET_HEADER, Stack};
 use crate::table::{Key, Table};
 use crate::{Tuple, isn};
@@ -22,7 +23,7 @@ pub(crate) struct HalfOpen {
 }
 
 impl HalfOpen {
-    fn push(&mut self, key: Key, max: usize, table: &Table) {
+    pub(crate) fn push(&mut self, key: Key, max: usize, table: &Table) {
         if self.order.len() >= max.saturating_mul(2) {
             self.order.retain(|&key| is_half_open(table, key));
         }
@@ -53,7 +54,8 @@ impl<D: Device> Stack<D> {
         }
         let number = isn::choose(&self.config.isn_key, &segment.tuple, now);
         let packet = frame.get(ETHERNET_HEADER..).unwrap_or(&[]);
-        let Some(forged) = self.forge.accept(now, &segment.tuple, number, packet, limits) else {
+        let accepted = self.forge.accept(now, &segment.tuple, number, packet, limits);
+        let (Some(forged), Some(negotiated)) = (accepted, offered(frame)) else {
             self.counters.frames_malformed += 1;
             return;
         };
@@ -61,26 +63,25 @@ impl<D: Device> Stack<D> {
             self.evict_half_open(now);
         }
         self.counters.flows_accepted += 1;
-        let key =
-            self.insert(now, listener, segment.tuple, forged, segment.sequence.wrapping_add(1));
+        let past = Past {
+            negotiated,
+            local_isn: number,
+            remote_isn: segment.sequence,
+            window: segment.window,
+        };
+        let key = self.insert(now, listener, segment.tuple, forged, past);
+        let accepted = self.table.get(key).map(|flow| Entry::Accepted {
+            flow: flow.id,
+            tuple: flow.tuple,
+            negotiated: flow.negotiated,
+            local_isn: flow.local_isn,
+            remote_isn: segment.sequence,
+        });
+        if let Some(entry) = accepted {
+            self.record(now, &entry);
+        }
         self.half_open.push(key, self.config.limits.half_open_max, &self.table);
         self.serve(now, key);
-    }
-
-    /// Takes over a connection that is established already; its service is told that it was opened. False
-    /// if its port has no TCP service, it is known already, or there are too many connections.
-    pub fn adopt(&mut self, now: Instant, flow: &Established) -> bool {
-        let Some(listener) = self.tcp_listener(flow.tuple.local.port()) else { return false };
-        let full = self.table.len() >= self.config.limits.flows_max;
-        if full || self.table.find(&flow.tuple).is_some() {
-            return false;
-        }
-        let Some(forged) = self.forge.materialise(now, flow, &self.config.limits) else {
-            return false;
-        };
-        let key = self.insert(now, listener, flow.tuple, forged, flow.remote_next);
-        self.serve(now, key);
-        true
     }
 
     fn insert(
@@ -89,10 +90,10 @@ impl<D: Device> Stack<D> {
         listener: usize,
         tuple: Tuple,
         forged: Forged,
-        first_byte: u32,
+        past: Past,
     ) -> Key {
         self.half_open.len += 1;
-        self.table.insert(tuple, |id| Flow::new(id, tuple, listener, forged, first_byte, now))
+        self.table.insert(|id| Flow::new(id, tuple, listener, forged, past, now))
     }
 
     /// The oldest half-open flow gives way, so that a flood of SYNs does not keep honest clients out.

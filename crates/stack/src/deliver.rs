@@ -9,6 +9,7 @@ use smoltcp::socket::tcp;
 
 use crate::Config;
 use crate::flow::Flow;
+use crate::log::Entry;
 use crate::service::{CloseReason, Event, FlowId, Outputs};
 use crate::stack::Stack;
 use crate::status::Counters;
@@ -76,6 +77,7 @@ impl<D: Device> Stack<D> {
             self.tell(now, flow.listener, None, event);
         } else {
             self.half_open.len -= 1;
+            self.record(now, &Entry::Closed { flow: flow.id, reason: flow.close_reason() });
         }
     }
 
@@ -87,6 +89,9 @@ impl<D: Device> Stack<D> {
         current: Option<(FlowId, Key)>,
         event: Event<'_>,
     ) {
+        let Some(port) = self.listeners.get(listener).map(|listener| listener.port) else { return };
+        self.record_event(now, port, current.map(|(_, key)| key), &event);
+        let time = self.time.at(now);
         let Some(listener) = self.listeners.get_mut(listener) else { return };
         let mut mouth = Mouth {
             table: &mut self.table,
@@ -96,8 +101,9 @@ impl<D: Device> Stack<D> {
             config: &self.config,
             mtu: self.mtu,
             counters: &mut self.counters,
+            keep_output: self.journal.is_some(),
         };
-        listener.service.on_event(now, event, &mut mouth);
+        listener.service.on_event(time, event, &mut mouth);
     }
 }
 
@@ -127,9 +133,7 @@ fn news(now: Instant, flow: &mut Flow, bytes: &mut Vec<u8>) -> News {
     let queued = flow.socket().send_queue();
     if queued < flow.unacked {
         flow.touch(now);
-        let acked = flow.unacked - queued;
-        flow.unacked = queued;
-        return News::Acked(acked);
+        return News::Acked(flow.note_acked(queued));
     }
     // smoltcp takes what lies beyond a FIN if it came before it, out of order: nothing follows a FIN.
     if !flow.paused && !flow.finished && flow.socket().recv_queue() > 0 {
@@ -159,6 +163,8 @@ struct Mouth<'a> {
     config: &'a Config,
     mtu: usize,
     counters: &'a mut Counters,
+    /// Whether flows keep what the client has not acknowledged.
+    keep_output: bool,
 }
 
 impl Mouth<'_> {
@@ -189,11 +195,16 @@ impl Outputs for Mouth<'_> {
 
     fn send(&mut self, flow: FlowId, bytes: &[u8]) -> usize {
         let bytes = &bytes[..bytes.len().min(self.credit(flow))];
+        let keep = self.keep_output;
         let Some(flow) = self.touch(flow) else { return 0 };
-        // After FIN or RST there is nowhere to send to.
-        let taken = flow.socket_mut().send_slice(bytes).unwrap_or(0);
-        flow.unacked += taken;
-        taken
+        if flow.closing || flow.ended_by == Some(CloseReason::Aborted) {
+            return 0;
+        }
+        // The client may have reset a flow that the service still believes in. What the service sees must not
+        // depend on that before it is told, or its copies would see something else.
+        let _ = flow.socket_mut().send_slice(bytes);
+        flow.note_sent(bytes, keep);
+        bytes.len()
     }
 
     fn close(&mut self, flow: FlowId) {

@@ -1,12 +1,13 @@
 //! One connection: its socket in a set of its own, and what the stack remembers beside it.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use locum_types::Instant;
 use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
 
-use crate::forge::Forged;
+use crate::forge::{Forged, Negotiated};
 use crate::parse::Segment;
 use crate::service::{CloseReason, FlowId};
 use crate::timers::Armed;
@@ -27,12 +28,27 @@ pub(crate) struct Flow {
     pub(crate) listener: usize,
     pub(crate) set: SocketSet<'static>,
     handle: SocketHandle,
+    /// What the client offered when it connected.
+    pub(crate) negotiated: Negotiated,
+    /// The sequence number of our SYN.
+    pub(crate) local_isn: u32,
     /// The number after the client's SYN: where its stream begins.
-    first_byte: u32,
+    pub(crate) first_byte: u32,
+    /// The client's window, as its last segment in order carried it.
+    pub(crate) window: u16,
     /// Bytes of its stream that were handed to the service.
     pub(crate) delivered: u64,
+    /// Bytes that were received and recorded, and not delivered.
+    pub(crate) held: usize,
+    /// The client's FIN is recorded, and its acknowledgement of ours.
+    pub(crate) fin_noted: bool,
+    pub(crate) fin_acked_noted: bool,
+    /// Output that was acknowledged.
+    pub(crate) acked: u64,
     /// Output that is not acknowledged, as of the last look.
     pub(crate) unacked: usize,
+    /// That output itself, if it is kept: smoltcp does not give it back.
+    pub(crate) output: Option<VecDeque<u8>>,
     /// The handshake is complete, and the service knows.
     pub(crate) opened: bool,
     pub(crate) paused: bool,
@@ -50,6 +66,8 @@ pub(crate) struct Flow {
     pub(crate) armed: Armed,
     /// The acknowledgement number of the client's last segment in order.
     pub(crate) last_ack: Option<u32>,
+    /// It was restored, and its client may wait for a timeout.
+    pub(crate) client_waits: bool,
     /// The last time a byte moved, or the handshake did.
     touched: Instant,
     /// The last time the client said anything.
@@ -60,6 +78,18 @@ pub(crate) struct Flow {
     probed: Instant,
     /// Probes since `touched` that were to get smoltcp going again.
     nudges: u8,
+}
+
+/// How a connection began.
+#[derive(Clone, Copy)]
+pub(crate) struct Past {
+    pub(crate) negotiated: Negotiated,
+    /// The sequence number of our SYN.
+    pub(crate) local_isn: u32,
+    /// The sequence number of the client's SYN.
+    pub(crate) remote_isn: u32,
+    /// The client's window, not scaled.
+    pub(crate) window: u16,
 }
 
 /// What is to happen to a flow whose time has come.
@@ -87,7 +117,7 @@ impl Flow {
         tuple: Tuple,
         listener: usize,
         forged: Forged,
-        first_byte: u32,
+        past: Past,
         now: Instant,
     ) -> Self {
         Flow {
@@ -96,9 +126,17 @@ impl Flow {
             listener,
             set: forged.set,
             handle: forged.handle,
-            first_byte,
+            negotiated: past.negotiated,
+            local_isn: past.local_isn,
+            first_byte: past.remote_isn.wrapping_add(1),
+            window: past.window,
             delivered: 0,
+            held: 0,
+            fin_noted: false,
+            fin_acked_noted: false,
+            acked: 0,
             unacked: 0,
+            output: None,
             opened: false,
             paused: false,
             finished: false,
@@ -108,6 +146,7 @@ impl Flow {
             queued: false,
             armed: Armed::default(),
             last_ack: None,
+            client_waits: false,
             touched: now,
             heard: now,
             asked: None,
@@ -172,6 +211,54 @@ impl Flow {
         )
     }
 
+    /// Whether the client has acknowledged our FIN.
+    pub(crate) fn fin_is_acked(&self) -> bool {
+        matches!(self.socket().state(), tcp::State::FinWait2 | tcp::State::TimeWait)
+    }
+
+    /// The first of our sequence numbers that the client has not acknowledged.
+    pub(crate) fn local_unacked(&self) -> u32 {
+        let queued = self.socket().send_queue();
+        let acked = self.acked.wrapping_add(self.unacked.saturating_sub(queued) as u64);
+        let fin = u32::from(self.fin_is_acked());
+        self.local_isn.wrapping_add(1).wrapping_add(acked as u32).wrapping_add(fin)
+    }
+
+    /// Whether the client may have sent something that we do not have: it has not finished, and our window
+    /// is open.
+    pub(crate) fn may_wait(&self) -> bool {
+        let socket = self.socket();
+        self.opened && !self.client_finished() && socket.recv_queue() < socket.recv_capacity()
+    }
+
+    /// Notes output; a copy of it is kept from the first byte on that was sent with `keep`.
+    pub(crate) fn note_sent(&mut self, bytes: &[u8], keep: bool) {
+        if keep && self.unacked == 0 {
+            self.output.get_or_insert_default();
+        }
+        if let Some(output) = &mut self.output {
+            output.extend(bytes);
+        }
+        self.unacked += bytes.len();
+    }
+
+    /// Notes that only `queued` bytes of the output are not acknowledged; returns how many newly are.
+    pub(crate) fn note_acked(&mut self, queued: usize) -> usize {
+        let acked = self.unacked.saturating_sub(queued);
+        if let Some(output) = &mut self.output {
+            output.drain(..acked.min(output.len()));
+        }
+        self.acked += acked as u64;
+        self.unacked -= acked;
+        acked
+    }
+
+    /// Goes on with another socket in the same state.
+    pub(crate) fn replace_socket(&mut self, forged: Forged) {
+        (self.set, self.handle) = (forged.set, forged.handle);
+        self.nudges = 0;
+    }
+
     pub(crate) fn is_half_open(&self) -> bool {
         !self.opened
     }
@@ -187,6 +274,9 @@ impl Flow {
         // Whoever does not know the next number could as well be somebody else.
         if segment.sequence == self.remote_next() && !segment.rst {
             self.last_ack = segment.ack;
+            self.window = segment.window;
+            // Nothing that it has sent is missing.
+            self.client_waits = false;
         }
         self.heard = now;
         self.asked = None;

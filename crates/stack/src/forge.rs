@@ -12,14 +12,16 @@ use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp;
 use smoltcp::wire::{
-    HardwareAddress, IpAddress, IpCidr, IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr,
-    TcpSeqNumber,
+    HardwareAddress, IpCidr, IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber,
 };
 
+use crate::image::{FlowImage, TcpState};
 use crate::isn::seed_for;
 use crate::{Limits, Tuple};
 
 const HOP_LIMIT: u8 = 64;
+/// Held bytes are played in pieces that fit an IP packet.
+const CHUNK: usize = 32 * 1024;
 /// Whatever the prefix, the peer is reached by the default route of a private device.
 const PREFIX_LEN: u8 = 32;
 
@@ -34,25 +36,34 @@ pub struct Negotiated {
     pub sack: bool,
 }
 
-/// An established connection without data in flight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Established {
-    /// Its ends.
-    pub tuple: Tuple,
-    /// What was negotiated.
-    pub negotiated: Negotiated,
-    /// The next sequence number expected from the client.
-    pub remote_next: u32,
-    /// The next sequence number to send.
-    pub local_next: u32,
-    /// The client's window, as its last segment carried it.
-    pub window: u16,
-}
-
 /// A set with one socket, as every flow has.
 pub(crate) struct Forged {
     pub(crate) set: SocketSet<'static>,
     pub(crate) handle: SocketHandle,
+}
+
+impl Forged {
+    fn socket(&self) -> &tcp::Socket<'static> {
+        self.set.get(self.handle)
+    }
+
+    fn socket_mut(&mut self) -> &mut tcp::Socket<'static> {
+        self.set.get_mut(self.handle)
+    }
+}
+
+impl TcpState {
+    fn in_smoltcp(self) -> tcp::State {
+        match self {
+            TcpState::SynReceived => tcp::State::SynReceived,
+            TcpState::Established => tcp::State::Established,
+            TcpState::CloseWait => tcp::State::CloseWait,
+            TcpState::FinWait1 => tcp::State::FinWait1,
+            TcpState::FinWait2 => tcp::State::FinWait2,
+            TcpState::Closing => tcp::State::Closing,
+            TcpState::TimeWait => tcp::State::TimeWait,
+        }
+    }
 }
 
 /// Makes sockets with chosen initial sequence numbers.
@@ -79,29 +90,95 @@ impl Forge {
         let mut forged = listening(tuple, limits)?;
         self.feed(now, &mut interface, &mut forged.set, packet.to_vec());
         self.device.sent.clear();
-        let socket = forged.set.get::<tcp::Socket<'_>>(forged.handle);
-        (socket.state() == tcp::State::SynReceived).then_some(forged)
+        (forged.socket().state() == tcp::State::SynReceived).then_some(forged)
     }
 
-    /// A socket in the middle of an established connection.
+    /// A socket in exactly the state that `image` tells. `None` if the image contradicts itself, or holds
+    /// more than the buffers do.
+    ///
+    /// Once it is polled with the real interface, it sends all that is not acknowledged. If there is nothing,
+    /// it sends one acknowledgement with its window, for it has received something that it has not
+    /// acknowledged: the client's FIN, held bytes, or a byte that nobody gets to see.
     pub(crate) fn materialise(
         &mut self,
         now: Instant,
-        flow: &Established,
+        image: &FlowImage,
         limits: &Limits,
     ) -> Option<Forged> {
-        let isn = flow.local_next.wrapping_sub(1);
-        let mut interface = self.interface(now, flow.tuple.local.ip(), isn);
-        let mut forged = listening(&flow.tuple, limits)?;
-        let syn = self.segment(flow, TcpControl::Syn, flow.remote_next.wrapping_sub(1), None);
+        if !image.is_possible(limits) {
+            return None;
+        }
+        let state = image.state();
+        let silent = image.held.is_empty() && !image.client_fin;
+        // The numbers just before those of the first byte that matters, on each side.
+        let ours = image.local_isn.wrapping_add(image.acked as u32);
+        let unseen = u32::from(silent && image.opened);
+        let theirs = image.remote_isn.wrapping_add(image.delivered as u32).wrapping_sub(unseen);
+
+        let mut interface = self.interface(now, image.tuple.local.ip(), ours);
+        let mut forged = listening(&image.tuple, limits)?;
+        let client = Puppet { image, ack: ours.wrapping_add(1) };
+        let syn = client.segment(TcpControl::Syn, theirs, &[]);
         self.feed(now, &mut interface, &mut forged.set, syn);
-        interface.poll_egress(now.into(), &mut self.device, &mut forged.set);
-        let ack = self.segment(flow, TcpControl::None, flow.remote_next, Some(flow.local_next));
-        self.feed(now, &mut interface, &mut forged.set, ack);
-        // The SYN|ACK went to nobody; its retransmission is not due, for it has been acknowledged.
+        if image.opened {
+            // The SYN|ACK goes to nobody; its retransmission is not due, for it is acknowledged.
+            interface.poll_egress(now.into(), &mut self.device, &mut forged.set);
+            let ack = client.segment(TcpControl::None, theirs.wrapping_add(1), &[]);
+            self.feed(now, &mut interface, &mut forged.set, ack);
+            let received = if silent { &[0][..] } else { &image.held };
+            let client = self.send(now, &mut interface, &mut forged, client)?;
+            self.receive(now, &mut interface, &mut forged, &client, theirs, received);
+            if silent {
+                forged.socket_mut().recv_slice(&mut [0]).ok()?;
+            }
+        }
         self.device.sent.clear();
-        let socket = forged.set.get::<tcp::Socket<'_>>(forged.handle);
-        (socket.state() == tcp::State::Established).then_some(forged)
+        (forged.socket().state() == state.in_smoltcp()).then_some(forged)
+    }
+
+    /// Output and FIN. Returns the client as it knows of them.
+    fn send<'a>(
+        &mut self,
+        now: Instant,
+        interface: &mut Interface,
+        forged: &mut Forged,
+        client: Puppet<'a>,
+    ) -> Option<Puppet<'a>> {
+        let image = client.image;
+        let socket = forged.socket_mut();
+        if socket.send_slice(&image.unacked).ok()? != image.unacked.len() {
+            return None;
+        }
+        if image.closing {
+            socket.close();
+        }
+        if !image.fin_acked {
+            return Some(client);
+        }
+        interface.poll_egress(now.into(), &mut self.device, &mut forged.set);
+        Some(Puppet { ack: client.ack.wrapping_add(1), ..client })
+    }
+
+    /// What the client has sent after the number `theirs`: bytes, and perhaps FIN.
+    fn receive(
+        &mut self,
+        now: Instant,
+        interface: &mut Interface,
+        forged: &mut Forged,
+        client: &Puppet<'_>,
+        theirs: u32,
+        bytes: &[u8],
+    ) {
+        let mut sequence = theirs.wrapping_add(1);
+        for chunk in bytes.chunks(CHUNK) {
+            let segment = client.segment(TcpControl::None, sequence, chunk);
+            self.feed(now, interface, &mut forged.set, segment);
+            sequence = sequence.wrapping_add(chunk.len() as u32);
+        }
+        if client.image.client_fin {
+            let fin = client.segment(TcpControl::Fin, sequence, &[]);
+            self.feed(now, interface, &mut forged.set, fin);
+        }
     }
 
     fn interface(&mut self, now: Instant, local: IpAddr, isn: u32) -> Interface {
@@ -131,37 +208,76 @@ impl Forge {
         self.device.received.push_back(packet);
         interface.poll_ingress_single(now.into(), &mut self.device, set);
     }
+}
 
+/// The client of an image, as it would speak.
+struct Puppet<'a> {
+    image: &'a FlowImage,
+    /// What it acknowledges.
+    ack: u32,
+}
+
+impl Puppet<'_> {
     /// A segment from the client, as an IP packet.
-    fn segment(
-        &self,
-        flow: &Established,
-        control: TcpControl,
-        sequence: u32,
-        ack: Option<u32>,
-    ) -> Vec<u8> {
-        let Negotiated { mss, window_scale, sack } = flow.negotiated;
+    fn segment(&self, control: TcpControl, sequence: u32, payload: &[u8]) -> Vec<u8> {
+        let Negotiated { mss, window_scale, sack } = self.image.negotiated;
         let syn = control == TcpControl::Syn;
-        let tcp = TcpRepr {
-            src_port: flow.tuple.remote.port(),
-            dst_port: flow.tuple.local.port(),
+        let segment = FromClient {
+            tuple: &self.image.tuple,
             control,
-            seq_number: TcpSeqNumber(sequence as i32),
-            ack_number: ack.map(|ack| TcpSeqNumber(ack as i32)),
-            window_len: flow.window,
-            window_scale: window_scale.filter(|_| syn),
-            max_seg_size: syn.then_some(mss),
-            sack_permitted: sack && syn,
-            sack_ranges: [None; 3],
-            timestamp: None,
-            payload: &[],
+            sequence,
+            ack: (!syn).then_some(self.ack),
+            window: self.image.window,
+            payload,
         };
-        let (remote, local) = (flow.tuple.remote.ip().into(), flow.tuple.local.ip().into());
-        packet(&tcp, remote, local)
+        packet(
+            &TcpRepr {
+                window_scale: window_scale.filter(|_| syn),
+                max_seg_size: syn.then_some(mss),
+                sack_permitted: sack && syn,
+                ..segment.repr()
+            },
+            &self.image.tuple,
+        )
     }
 }
 
-fn packet(tcp: &TcpRepr<'_>, source: IpAddress, destination: IpAddress) -> Vec<u8> {
+/// What a segment from a client says.
+pub(crate) struct FromClient<'a> {
+    pub(crate) tuple: &'a Tuple,
+    pub(crate) control: TcpControl,
+    pub(crate) sequence: u32,
+    pub(crate) ack: Option<u32>,
+    pub(crate) window: u16,
+    pub(crate) payload: &'a [u8],
+}
+
+impl<'a> FromClient<'a> {
+    /// It as an IP packet.
+    pub(crate) fn packet(&self) -> Vec<u8> {
+        packet(&self.repr(), self.tuple)
+    }
+
+    fn repr(&self) -> TcpRepr<'a> {
+        TcpRepr {
+            src_port: self.tuple.remote.port(),
+            dst_port: self.tuple.local.port(),
+            control: self.control,
+            seq_number: TcpSeqNumber(self.sequence as i32),
+            ack_number: self.ack.map(|ack| TcpSeqNumber(ack as i32)),
+            window_len: self.window,
+            window_scale: None,
+            max_seg_size: None,
+            sack_permitted: false,
+            sack_ranges: [None; 3],
+            timestamp: None,
+            payload: self.payload,
+        }
+    }
+}
+
+fn packet(tcp: &TcpRepr<'_>, tuple: &Tuple) -> Vec<u8> {
+    let (source, destination) = (tuple.remote.ip().into(), tuple.local.ip().into());
     let checksums = ChecksumCapabilities::default();
     let ip = IpRepr::new(source, destination, IpProtocol::Tcp, tcp.buffer_len(), HOP_LIMIT);
     let mut bytes = vec![0; ip.header_len() + tcp.buffer_len()];
@@ -172,7 +288,7 @@ fn packet(tcp: &TcpRepr<'_>, source: IpAddress, destination: IpAddress) -> Vec<u
 }
 
 /// A fresh set with a socket that listens for one client.
-fn listening(tuple: &Tuple, limits: &Limits) -> Option<Forged> {
+pub(crate) fn listening(tuple: &Tuple, limits: &Limits) -> Option<Forged> {
     let buffer = |len: usize| tcp::SocketBuffer::new(vec![0; len]);
     let rx = limits.rx_buffer.min(crate::config::RX_BUFFER_MAX);
     let mut socket = tcp::Socket::new(buffer(rx), buffer(limits.tx_buffer));
@@ -241,30 +357,4 @@ impl phy::TxToken for Sent<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn flow(isn: u32) -> Established {
-        Established {
-            tuple: Tuple {
-                remote: "10.0.0.9:40000".parse().unwrap(),
-                local: "10.0.0.1:80".parse().unwrap(),
-            },
-            negotiated: Negotiated { mss: 1460, window_scale: Some(7), sack: true },
-            remote_next: isn.rotate_left(7),
-            local_next: isn,
-            window: 500,
-        }
-    }
-
-    #[test]
-    fn every_sequence_number_can_be_had() {
-        let mut rng = fastrand::Rng::with_seed(1);
-        let mut forge = Forge::new(1500);
-        let edges = [0, 1, 2, u32::MAX, u32::MAX - 1, 0x7fff_ffff, 0x8000_0000];
-        for isn in edges.into_iter().chain(std::iter::repeat_with(|| rng.u32(..)).take(2_000)) {
-            let forged = forge.materialise(Instant::ZERO, &flow(isn), &Limits::default());
-            assert!(forged.is_some(), "local_next {isn}: an ACK of another number is refused");
-        }
-    }
-}
+mod tests;

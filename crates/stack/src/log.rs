@@ -4,8 +4,10 @@
 //! What belongs here: the entries, and the [`Journal`] that takes them. What does not: how they are
 //! numbered, encoded and carried to another node (`locum-replica`).
 
-use locum_types::{Instant, LogPosition};
+use std::any::Any;
 use std::net::SocketAddr;
+
+use locum_types::{Instant, LogPosition};
 
 use crate::Tuple;
 use crate::forge::Negotiated;
@@ -103,7 +105,7 @@ pub enum Entry<'a> {
 }
 
 /// Takes entries, in order.
-pub trait Journal: Send {
+pub trait Journal: Any + Send {
     /// Appends an entry that happened at `now`, in the services' time; returns its position.
     fn append(&mut self, now: Instant, entry: &Entry<'_>) -> LogPosition;
 }

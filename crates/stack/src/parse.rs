@@ -3,9 +3,17 @@
 use std::net::{IpAddr, SocketAddr};
 
 use smoltcp::wire::{
-    EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet,
-    Ipv6Packet, TcpPacket, TcpSeqNumber, UdpPacket,
+    EthernetAddress, EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, IpVersion, Ipv4Packet,
+    Ipv6Packet, TcpOption, TcpPacket, TcpSeqNumber, UdpPacket,
 };
+
+use crate::forge::Negotiated;
+
+/// What a client takes that does not say (RFC 9293 §3.7.1).
+const MSS_V4: u16 = 536;
+const MSS_V6: u16 = 1_220;
+/// The largest window scale (RFC 7323 §2.3).
+const SCALE_MAX: u8 = 14;
 
 /// The ends of a TCP connection, as this stack sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,6 +31,8 @@ pub(crate) struct Segment {
     pub(crate) sequence: u32,
     /// The acknowledgement number, if there is one.
     pub(crate) ack: Option<u32>,
+    /// The client's window, not scaled.
+    pub(crate) window: u16,
     pub(crate) syn: bool,
     pub(crate) rst: bool,
     /// What it takes of the sequence space: payload, SYN and FIN.
@@ -120,10 +130,36 @@ fn tcp(ip: &Packet<'_>) -> Option<Segment> {
         },
         sequence: packet.seq_number().0 as u32,
         ack: packet.ack().then(|| packet.ack_number().0 as u32),
+        window: packet.window_len(),
         syn: packet.syn(),
         rst: packet.rst(),
         len: packet.segment_len(),
     })
+}
+
+/// What the SYN in a frame offers (RFC 9293 §3.7.1, RFC 7323 §2.2, RFC 2018 §2).
+pub(crate) fn offered(frame: &[u8]) -> Option<Negotiated> {
+    let ethernet = EthernetFrame::new_checked(frame).ok()?;
+    let ip = ip(ethernet.ethertype(), ethernet.payload())?;
+    let packet = TcpPacket::new_checked(ip.payload).ok()?;
+    let default = if ip.source.version() == IpVersion::Ipv4 { MSS_V4 } else { MSS_V6 };
+    let mut offered = Negotiated { mss: default, window_scale: None, sack: false };
+    let mut options = packet.options();
+    while !options.is_empty() {
+        let (rest, option) = TcpOption::parse(options).ok()?;
+        match option {
+            TcpOption::MaxSegmentSize(mss) => offered.mss = mss,
+            TcpOption::WindowScale(scale) => offered.window_scale = Some(scale.min(SCALE_MAX)),
+            TcpOption::SackPermitted => offered.sack = true,
+            TcpOption::EndOfList => break,
+            TcpOption::NoOperation
+            | TcpOption::SackRange(_)
+            | TcpOption::TimeStamp { .. }
+            | TcpOption::Unknown { .. } => {}
+        }
+        options = rest;
+    }
+    Some(offered)
 }
 
 /// A copy of a frame with a TCP segment, with another sequence number. The checksum is brought forward

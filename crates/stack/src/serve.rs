@@ -22,7 +22,10 @@ impl<D: Device> Stack<D> {
     /// is looked at again in time.
     pub(crate) fn serve(&mut self, now: Instant, key: Key) {
         let told = self.deliver(now, key);
-        self.transmit(now, key);
+        if self.transmit(now, key) {
+            self.nudge_client(now, key);
+        }
+        self.record_received(now, key);
         let Some(flow) = self.table.get_mut(key) else { return };
         if !flow.socket().is_open() {
             // It closed while sending: there is a last word to say.
@@ -40,16 +43,19 @@ impl<D: Device> Stack<D> {
         }
     }
 
-    /// Sends what a flow has to send, as far as there is room.
-    fn transmit(&mut self, now: Instant, key: Key) {
-        let Some(flow) = self.table.get_mut(key) else { return };
+    /// Sends what a flow has to send, as far as there is room; true if something was sent.
+    fn transmit(&mut self, now: Instant, key: Key) -> bool {
+        let Some(flow) = self.table.get_mut(key) else { return false };
+        let mut sent = false;
         for _ in 0..PACKETS_MAX {
             let result = self.interface.poll_egress(now.into(), &mut self.device, &mut flow.set);
             if matches!(result, PollResult::None) {
                 break;
             }
+            sent = true;
         }
         flow.probe_sent();
+        sent
     }
 
     /// Serves flows that wait, up to the budget; true if some are left.
@@ -109,20 +115,26 @@ impl<D: Device> Stack<D> {
                 flow.nudge(now);
                 return;
             }
+            Overdue::Wedged if self.heal(now, key) => {
+                self.counters.flows_healed += 1;
+                return;
+            }
             Overdue::Idle => &mut self.counters.flows_idle,
             Overdue::FinWait => &mut self.counters.flows_fin_wait,
             Overdue::Unanswered => &mut self.counters.flows_unanswered,
             Overdue::Wedged => &mut self.counters.flows_wedged,
         };
         *counter += 1;
+        let Some(flow) = self.table.get_mut(key) else { return };
         flow.ended_by = Some(CloseReason::TimedOut);
         flow.socket_mut().abort();
     }
 
     /// Tells services whose time has come.
     pub(crate) fn tick(&mut self, now: Instant) {
+        let time = self.time.at(now);
         for index in 0..self.listeners.len() {
-            if self.listeners[index].service.next_tick().is_some_and(|at| at <= now) {
+            if self.listeners[index].service.next_tick().is_some_and(|at| at <= time) {
                 self.tell(now, index, None, Event::Tick);
             }
         }

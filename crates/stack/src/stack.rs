@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 
-use locum_types::{Health, Instant};
+use locum_types::{Health, Instant, LogPosition};
 use smoltcp::iface::{Config as InterfaceConfig, Interface, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::wire::{HardwareAddress, IpAddress};
 
 use crate::admit::HalfOpen;
 use crate::forge::Forge;
+use crate::log::Journal;
 use crate::neighbours::Neighbours;
+use crate::record::ServiceTime;
 use crate::service::{CloseReason, Service};
 use crate::table::{Key, Table};
 use crate::timers::Timers;
@@ -34,7 +36,7 @@ pub enum AddServiceError {
 }
 
 pub(crate) struct Listener {
-    port: u16,
+    pub(crate) port: u16,
     pub(crate) service: Box<dyn Service>,
     pub(crate) udp: Option<UdpPort>,
 }
@@ -62,6 +64,11 @@ pub struct Stack<D: Device> {
     /// The bytes at hand.
     pub(crate) scratch: Vec<u8>,
     pub(crate) counters: Counters,
+    /// Is told everything that services are told.
+    pub(crate) journal: Option<Box<dyn Journal>>,
+    /// The last entry that it took.
+    pub(crate) position: LogPosition,
+    pub(crate) time: ServiceTime,
 }
 
 impl<D: Device> Stack<D> {
@@ -94,6 +101,9 @@ impl<D: Device> Stack<D> {
             frame: Vec::new(),
             scratch: Vec::new(),
             counters: Counters::default(),
+            journal: None,
+            position: LogPosition::default(),
+            time: ServiceTime::default(),
             config,
             device,
         }
@@ -138,7 +148,7 @@ impl<D: Device> Stack<D> {
         let ticks = self.listeners.iter().filter_map(|listener| listener.service.next_tick());
         let deadlines = [
             self.timers.next().map(|at| (at, "flow timer")),
-            ticks.min().map(|at| (at, "service tick")),
+            ticks.min().map(|at| (self.time.local(at), "service tick")),
             self.rest_at.map(|at| (at, "datagrams")),
         ];
         deadlines.into_iter().flatten().min_by_key(|&(at, _)| at)

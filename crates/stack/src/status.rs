@@ -30,6 +30,10 @@ pub struct Counters {
     pub flows_accepted: u64,
     /// Connections whose handshake was completed.
     pub flows_opened: u64,
+    /// Connections that went on here after they were cut elsewhere.
+    pub flows_restored: u64,
+    /// Clients of those that were made to retransmit.
+    pub clients_nudged: u64,
     /// Connections that ended, for whatever reason.
     pub flows_closed: u64,
     /// SYNs dropped because there are too many connections.
@@ -58,6 +62,8 @@ pub struct Counters {
     pub flows_idle: u64,
     /// Connections that the client never closed.
     pub flows_fin_wait: u64,
+    /// Connections that got a new socket because smoltcp had stopped retransmitting.
+    pub flows_healed: u64,
     /// Connections reset because smoltcp had stopped retransmitting.
     pub flows_wedged: u64,
     /// Neighbours learned from traffic.

@@ -85,10 +85,14 @@ impl Table {
     }
 
     /// Adds a flow made by `make` for the next id.
-    pub(crate) fn insert(&mut self, tuple: Tuple, make: impl FnOnce(FlowId) -> Flow) -> Key {
-        let id = self.next_id;
-        self.next_id += 1;
-        let flow = make(FlowId(id));
+    pub(crate) fn insert(&mut self, make: impl FnOnce(FlowId) -> Flow) -> Key {
+        self.insert_as(make(FlowId(self.next_id)))
+    }
+
+    /// Adds a flow that has an id; those after it get higher ones.
+    pub(crate) fn insert_as(&mut self, flow: Flow) -> Key {
+        let (id, tuple) = (flow.id.0, flow.tuple);
+        self.next_id = self.next_id.max(id.saturating_add(1));
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place { generation: 0, flow: None });
             self.places.len() as u32 - 1
@@ -145,24 +149,19 @@ mod tests {
 
     use super::*;
     use crate::Limits;
-    use crate::forge::{Established, Forge, Negotiated};
+    use crate::flow::Past;
+    use crate::forge::{Negotiated, listening};
 
     fn insert(table: &mut Table, port: u16) -> (Key, Tuple) {
         let tuple = Tuple {
             remote: std::net::SocketAddr::from(([10, 0, 0, 2], port)),
             local: std::net::SocketAddr::from(([10, 0, 0, 1], 80)),
         };
-        let flow = Established {
-            tuple,
-            negotiated: Negotiated { mss: 1_460, window_scale: None, sack: false },
-            remote_next: 1,
-            local_next: 2,
-            window: 100,
-        };
+        let negotiated = Negotiated { mss: 1_460, window_scale: None, sack: false };
+        let past = Past { negotiated, local_isn: 1, remote_isn: 0, window: 100 };
         let limits = Limits { rx_buffer: 64, tx_buffer: 64, ..Limits::default() };
-        let now = Instant::ZERO;
-        let forged = Forge::new(1500).materialise(now, &flow, &limits).expect("a valid flow");
-        (table.insert(tuple, |id| Flow::new(id, tuple, 0, forged, 1, now)), tuple)
+        let forged = listening(&tuple, &limits).expect("a valid flow");
+        (table.insert(|id| Flow::new(id, tuple, 0, forged, past, Instant::ZERO)), tuple)
     }
 
     #[test]

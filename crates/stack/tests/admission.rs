@@ -7,9 +7,9 @@ mod common;
 use common::raw::{Answer, Raw, poll, run};
 use common::script::{Order, Seen};
 use common::{CLIENT_MAC, PORT, SERVER, config, millis, pattern, seconds, server};
-use locum_stack::forge::{Established, Negotiated};
-use locum_stack::service::CloseReason;
-use locum_stack::{Limits, Tuple};
+use locum_stack::forge::Negotiated;
+use locum_stack::service::{CloseReason, FlowId};
+use locum_stack::{FlowImage, Limits, RestoreRefused, Tuple};
 use locum_types::Instant;
 use smoltcp::wire::{EthernetAddress, IpAddress, TcpControl};
 
@@ -297,29 +297,39 @@ fn a_stack_at_rest_sets_no_deadline_closer_than_its_limits() {
 }
 
 /// A connection that was established elsewhere, as both ends know it.
-fn established() -> (Established, Raw) {
-    let flow = Established {
+fn established() -> (FlowImage, Raw) {
+    let image = FlowImage {
+        id: FlowId(9),
         tuple: Tuple {
             remote: "10.0.0.2:40000".parse().unwrap(),
             local: "10.0.0.1:7".parse().unwrap(),
         },
         negotiated: Negotiated { mss: 1_000, window_scale: None, sack: true },
-        remote_next: 4_294_967_290,
-        local_next: 77,
+        local_isn: 76,
+        remote_isn: 4_294_967_289,
+        delivered: 0,
+        held: Vec::new(),
+        acked: 0,
+        unacked: Vec::new(),
         window: 5_000,
+        opened: true,
+        paused: false,
+        client_fin: false,
+        finished: false,
+        closing: false,
+        fin_acked: false,
     };
-    let client =
-        Raw { sequence: flow.remote_next, ack: Some(77), window: 5_000, ..Raw::new(40_000) };
-    (flow, client)
+    let client = Raw { sequence: 4_294_967_290, ack: Some(77), window: 5_000, ..Raw::new(40_000) };
+    (image, client)
 }
 
 #[test]
-fn an_adopted_connection_goes_on_with_its_own_numbers() {
+fn a_restored_connection_goes_on_with_its_own_numbers() {
     let (mut stack, service) = server(config(Limits::default()));
-    let (flow, mut client) = established();
-    assert!(stack.adopt(NOW, &flow));
-    assert!(!stack.adopt(NOW, &flow), "adopted twice");
-    assert_eq!(poll(&mut stack, NOW), [], "it speaks up by itself");
+    let (image, mut client) = established();
+    assert_eq!(stack.restore(NOW, &image), Ok(()));
+    let again = stack.restore(NOW, &image);
+    assert_eq!(again, Err(RestoreRefused::Known { flow: image.id }));
     let mut number = 77;
     for round in 0..3 {
         let bytes = pattern(round, 1_500);
@@ -332,18 +342,18 @@ fn an_adopted_connection_goes_on_with_its_own_numbers() {
             client.ack = Some(number);
         }
     }
-    assert_eq!(service.notes().opened().len(), 1);
+    assert_eq!(service.notes().opened(), [], "the service knew already");
     assert_eq!((stack.status().flows, stack.status().half_open), (1, 0));
+    assert_eq!(stack.status().counters.clients_nudged, 0, "the client spoke first");
 }
 
 #[test]
 fn a_flow_whose_reset_finds_no_way_is_forgotten() {
     let (mut stack, service) = server(config(Limits::default()));
-    let (flow, _) = established();
-    assert!(stack.adopt(NOW, &flow));
+    let (image, _) = established();
+    assert_eq!(stack.restore(NOW, &image), Ok(()));
     // Nothing was ever heard of the client, so its MAC is unknown.
-    let id = service.notes().opened()[0];
-    service.order(Order::Abort(id));
+    service.order(Order::Abort(image.id));
     let mut now = NOW;
     run(&mut stack, &mut now, NOW + seconds(3));
     assert_eq!(stack.status().flows, 0);

@@ -1,0 +1,238 @@
+//! Connections that go on where they were cut: images become flows, flows become images, and clients are
+//! made to move at once.
+//!
+//! What belongs here: [`Stack::restore`], [`Stack::image`], and the greeting of a restored flow's client.
+//! What does not: how a socket gets a past ([`crate::forge`]), and when which flow is restored.
+//!
+//! # What makes the client move
+//!
+//! A client whose server fell silent waits for a timer that doubles: seconds, not the milliseconds that a
+//! takeover takes. So a restored flow speaks first, as soon as it is served:
+//!
+//! | what is outstanding | what is sent |
+//! |---|---|
+//! | output, or our FIN | it, at once, with the acknowledgement and the window |
+//! | output, and the client's window is zero | a probe of one byte (RFC 9293 §3.8.6.1) |
+//! | our SYN | the SYN, with the acknowledgement of the client's |
+//! | nothing of ours | one acknowledgement, which tells the window |
+//!
+//! Then, if the client may have something on its way that was lost, come three duplicates of that
+//! acknowledgement: they make it retransmit at once (RFC 5681 §3.2) instead of after its timeout. They
+//! are left out when the client has sent FIN and we have it, when our window is closed, and when the
+//! client was heard first, at the number we expect: then nothing is missing, or it moves by itself.
+//! A client with nothing on its way ignores them. They are sent once in the life of a restored flow and ask
+//! for no answer, so that they cannot loop.
+//!
+//! They do not move every client: one that negotiated SACK may count only duplicates that bear a SACK
+//! block (RFC 6675 §2, Linux among them), and there is none to bear unless later segments arrive. Such a
+//! client moves when it sends anything more, or by its timer.
+
+use locum_types::Instant;
+use smoltcp::phy::Device;
+use smoltcp::wire::{EthernetFrame, EthernetProtocol, TcpControl};
+
+use crate::Tuple;
+use crate::flow::{Flow, Past};
+use crate::forge::FromClient;
+use crate::image::FlowImage;
+use crate::service::FlowId;
+use crate::slot::Slot;
+use crate::stack::{ETHERNET_HEADER, Stack};
+use crate::table::Key;
+
+/// So many duplicates start a fast retransmission (RFC 5681 §3.2).
+const DUPLICATES: usize = 3;
+
+/// Why a connection is not restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RestoreRefused {
+    /// Nothing listens there.
+    #[error("no TCP service listens on port {port}: both nodes need the same services")]
+    NoService {
+        /// The port.
+        port: u16,
+    },
+    /// There is a connection with this number or these ends.
+    #[error("flow {} is there already", flow.0)]
+    Known {
+        /// The number of the image.
+        flow: FlowId,
+    },
+    /// There are as many connections as there may be.
+    #[error("there are {flows_max} connections already: raise flows_max on this node")]
+    Full {
+        /// How many there may be.
+        flows_max: usize,
+    },
+    /// The image contradicts itself, or holds more than the buffers of this node do.
+    #[error("the image of flow {} cannot be: both nodes need the same buffer sizes", flow.0)]
+    Impossible {
+        /// The number of the image.
+        flow: FlowId,
+    },
+}
+
+impl<D: Device> Stack<D> {
+    /// Goes on with a connection, under its own number; flows accepted later get higher ones. Its service
+    /// is told nothing of what the image says: its state knows.
+    ///
+    /// Everything that the client must hear is sent by the next polls, in their budget, or at once when
+    /// the client is heard; see the [module documentation](self).
+    pub fn restore(&mut self, now: Instant, image: &FlowImage) -> Result<(), RestoreRefused> {
+        let (flow, tuple) = (image.id, image.tuple);
+        let port = tuple.local.port();
+        let listener = self.tcp_listener(port).ok_or(RestoreRefused::NoService { port })?;
+        if self.table.find(&tuple).is_some() || self.table.find_id(flow).is_some() {
+            return Err(RestoreRefused::Known { flow });
+        }
+        let flows_max = self.config.limits.flows_max;
+        if self.table.len() >= flows_max {
+            return Err(RestoreRefused::Full { flows_max });
+        }
+        let forged = self.forge.materialise(now, image, &self.config.limits);
+        let forged = forged.ok_or(RestoreRefused::Impossible { flow })?;
+        let restored = Flow::new(flow, tuple, listener, forged, Past::of(image), now);
+        let key = self.table.insert_as(restored.with(image));
+        self.counters.flows_restored += 1;
+        if image.opened {
+            self.enqueue(key);
+        } else {
+            self.half_open.len += 1;
+            self.half_open.push(key, self.config.limits.half_open_max, &self.table);
+            // Before its answer is sent, a SYN takes no data.
+            self.serve(now, key);
+        }
+        Ok(())
+    }
+
+    /// A flow as it is now, from which [`Stack::restore`] makes the same. `None` if there is none, it is
+    /// over, or no copy of its output was kept, as is done while there is a journal.
+    pub fn image(&mut self, flow: FlowId) -> Option<FlowImage> {
+        let key = self.table.find_id(flow)?;
+        self.table.get_mut(key)?.image()
+    }
+
+    /// Gives a flow that smoltcp got stuck with a new socket in the same state. False if there is no image
+    /// of it.
+    pub(crate) fn heal(&mut self, now: Instant, key: Key) -> bool {
+        let Some(flow) = self.table.get_mut(key) else { return false };
+        let Some(image) = flow.image() else { return false };
+        let Some(forged) = self.forge.materialise(now, &image, &self.config.limits) else {
+            return false;
+        };
+        flow.replace_socket(forged);
+        true
+    }
+
+    /// Sends the duplicates, once the acknowledgement that they duplicate has left.
+    pub(crate) fn nudge_client(&mut self, now: Instant, key: Key) {
+        let Some(flow) = self.table.get_mut(key) else { return };
+        if !std::mem::take(&mut flow.client_waits) || !flow.may_wait() {
+            return;
+        }
+        // smoltcp answers a byte below the window with an acknowledgement (RFC 9293 §3.10.7.4), and looks at
+        // nothing else in it.
+        let below = FromClient {
+            tuple: &flow.tuple,
+            control: TcpControl::None,
+            sequence: flow.remote_next().wrapping_sub(1),
+            ack: Some(flow.local_unacked()),
+            window: flow.window,
+            payload: &[0],
+        };
+        let frame = ethernet(self.config.mac, &flow.tuple, &below.packet());
+        for _ in 0..DUPLICATES {
+            let mut slot = Slot::new(&frame, &mut self.device);
+            self.interface.poll_ingress_single(now.into(), &mut slot, &mut flow.set);
+        }
+        self.counters.clients_nudged += 1;
+    }
+
+    fn enqueue(&mut self, key: Key) {
+        let Some(flow) = self.table.get_mut(key) else { return };
+        flow.dirty = true;
+        if !std::mem::replace(&mut flow.queued, true) {
+            self.dirty.push_back(key);
+        }
+    }
+}
+
+/// A packet in a frame for this stack.
+fn ethernet(us: smoltcp::wire::EthernetAddress, tuple: &Tuple, packet: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0; ETHERNET_HEADER + packet.len()];
+    let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
+    frame.set_dst_addr(us);
+    frame.set_src_addr(us);
+    frame.set_ethertype(match tuple.remote.is_ipv4() {
+        true => EthernetProtocol::Ipv4,
+        false => EthernetProtocol::Ipv6,
+    });
+    frame.payload_mut().copy_from_slice(packet);
+    bytes
+}
+
+impl Past {
+    fn of(image: &FlowImage) -> Self {
+        Past {
+            negotiated: image.negotiated,
+            local_isn: image.local_isn,
+            remote_isn: image.remote_isn,
+            window: image.window,
+        }
+    }
+}
+
+impl Flow {
+    /// With the book-keeping of an image whose socket it has.
+    fn with(mut self, image: &FlowImage) -> Self {
+        self.delivered = image.delivered;
+        self.held = image.held.len();
+        self.acked = image.acked;
+        self.unacked = image.unacked.len();
+        self.output = Some(image.unacked.iter().copied().collect());
+        self.opened = image.opened;
+        self.paused = image.paused;
+        self.fin_noted = image.client_fin;
+        self.finished = image.finished;
+        self.closing = image.closing;
+        self.fin_acked_noted = image.fin_acked;
+        self.last_ack = image.opened.then(|| image.local_unacked());
+        self.client_waits = image.opened;
+        self
+    }
+
+    fn image(&mut self) -> Option<FlowImage> {
+        if self.ended_by.is_some() || self.is_over() {
+            return None;
+        }
+        let output = self.output.as_ref();
+        let unacked: Vec<u8> = match output {
+            Some(output) => output.iter().copied().collect(),
+            None => Vec::new(),
+        };
+        if unacked.len() != self.unacked {
+            return None;
+        }
+        let mut held = vec![0; self.socket().recv_queue()];
+        let peeked = self.socket_mut().peek_slice(&mut held).unwrap_or(0);
+        held.truncate(peeked);
+        Some(FlowImage {
+            id: self.id,
+            tuple: self.tuple,
+            negotiated: self.negotiated,
+            local_isn: self.local_isn,
+            remote_isn: self.first_byte.wrapping_sub(1),
+            delivered: self.delivered,
+            held,
+            acked: self.acked,
+            unacked,
+            window: self.window,
+            opened: self.opened,
+            paused: self.paused,
+            client_fin: self.opened && self.client_finished(),
+            finished: self.finished,
+            closing: self.closing,
+            fin_acked: self.closing && self.unacked == 0 && self.fin_is_acked(),
+        })
+    }
+}
