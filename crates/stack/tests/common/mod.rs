@@ -42,8 +42,13 @@ pub fn config(limits: Limits) -> Config {
 
 /// A stack with a scripted service on [`PORT`], started at one second.
 pub fn server(config: Config) -> (Stack<FrameQueue>, Handle) {
+    server_with_mtu(config, 1_500)
+}
+
+/// The same, on a link with IP packets of up to `mtu` bytes.
+pub fn server_with_mtu(config: Config, mtu: usize) -> (Stack<FrameQueue>, Handle) {
     let (service, handle) = script();
-    let mut stack = Stack::new(config, FrameQueue::new(1500, DEPTH), Instant::from_millis(1_000));
+    let mut stack = Stack::new(config, FrameQueue::new(mtu, DEPTH), Instant::from_millis(1_000));
     stack.add_service(PORT, Box::new(service)).unwrap();
     (stack, handle)
 }
