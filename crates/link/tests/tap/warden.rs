@@ -97,7 +97,10 @@ impl Pair {
         for tap in ["a", "b"] {
             ip(&format!("tuntap add {name}{tap} mode tap"))?;
         }
-        let warden = Command::new(std::env::current_exe()?)
+        // Whoever runs the tests may ignore SIGHUP (`nohup`), which its children inherit.
+        let warden = Command::new("env")
+            .arg("--default-signal=HUP")
+            .arg(std::env::current_exe()?)
             .env(ROLE, role)
             .env(TAP, name)
             .stdout(Stdio::piped())
