@@ -11,6 +11,7 @@ use crate::Config;
 use crate::flow::Flow;
 use crate::log::Entry;
 use crate::service::{CloseReason, Event, FlowId, Outputs};
+use crate::shadow::Shadows;
 use crate::stack::Stack;
 use crate::status::Counters;
 use crate::table::{Key, Table};
@@ -97,6 +98,7 @@ impl<D: Device> Stack<D> {
             table: &mut self.table,
             current,
             dirty: &mut self.dirty,
+            shadows: &mut self.shadows,
             udp: listener.udp.as_mut(),
             config: &self.config,
             mtu: self.mtu,
@@ -159,6 +161,8 @@ struct Mouth<'a> {
     /// The flow at hand: what a service does is mostly about the flow it was told of.
     current: Option<(FlowId, Key)>,
     dirty: &'a mut VecDeque<Key>,
+    /// Connections that have not come to life yet: what is said to them is kept.
+    shadows: &'a mut Shadows,
     udp: Option<&'a mut UdpPort>,
     config: &'a Config,
     mtu: usize,
@@ -189,14 +193,16 @@ impl Mouth<'_> {
 
 impl Outputs for Mouth<'_> {
     fn credit(&self, flow: FlowId) -> usize {
-        let flow = self.find(flow).and_then(|key| self.table.get(key));
-        flow.map_or(0, |flow| self.config.limits.tx_buffer.saturating_sub(flow.unacked))
+        let Some(flow) = self.find(flow).and_then(|key| self.table.get(key)) else {
+            return self.shadows.credit(flow);
+        };
+        self.config.limits.tx_buffer.saturating_sub(flow.unacked)
     }
 
-    fn send(&mut self, flow: FlowId, bytes: &[u8]) -> usize {
-        let bytes = &bytes[..bytes.len().min(self.credit(flow))];
+    fn send(&mut self, id: FlowId, bytes: &[u8]) -> usize {
+        let bytes = &bytes[..bytes.len().min(self.credit(id))];
         let keep = self.keep_output;
-        let Some(flow) = self.touch(flow) else { return 0 };
+        let Some(flow) = self.touch(id) else { return self.shadows.send(id, bytes) };
         if flow.closing || flow.ended_by == Some(CloseReason::Aborted) {
             return 0;
         }
@@ -207,29 +213,37 @@ impl Outputs for Mouth<'_> {
         bytes.len()
     }
 
-    fn close(&mut self, flow: FlowId) {
-        if let Some(flow) = self.touch(flow) {
+    fn close(&mut self, id: FlowId) {
+        if let Some(flow) = self.touch(id) {
             flow.closing = true;
             flow.socket_mut().close();
+        } else {
+            self.shadows.close(id);
         }
     }
 
-    fn abort(&mut self, flow: FlowId) {
-        if let Some(flow) = self.touch(flow) {
+    fn abort(&mut self, id: FlowId) {
+        if let Some(flow) = self.touch(id) {
             flow.ended_by = Some(CloseReason::Aborted);
             flow.socket_mut().abort();
+        } else {
+            self.shadows.abort(id);
         }
     }
 
-    fn pause(&mut self, flow: FlowId) {
-        if let Some(flow) = self.touch(flow) {
+    fn pause(&mut self, id: FlowId) {
+        if let Some(flow) = self.touch(id) {
             flow.paused = true;
+        } else {
+            self.shadows.pause(id);
         }
     }
 
-    fn resume(&mut self, flow: FlowId) {
-        if let Some(flow) = self.touch(flow) {
+    fn resume(&mut self, id: FlowId) {
+        if let Some(flow) = self.touch(id) {
             flow.paused = false;
+        } else {
+            self.shadows.resume(id);
         }
     }
 

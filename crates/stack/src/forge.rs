@@ -26,7 +26,7 @@ const CHUNK: usize = 32 * 1024;
 const PREFIX_LEN: u8 = 32;
 
 /// What a client negotiated when it connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Negotiated {
     /// Its maximum segment size.
     pub mss: u16,
@@ -98,7 +98,8 @@ impl Forge {
     ///
     /// Once it is polled with the real interface, it sends all that is not acknowledged. If there is nothing,
     /// it sends one acknowledgement with its window, for it has received something that it has not
-    /// acknowledged: the client's FIN, held bytes, or a byte that nobody gets to see.
+    /// acknowledged: the client's FIN, held bytes, or a byte that nobody gets to see. In TIME-WAIT it says
+    /// nothing: the client may be gone, and would answer with a reset.
     pub(crate) fn materialise(
         &mut self,
         now: Instant,
@@ -130,6 +131,9 @@ impl Forge {
             self.receive(now, &mut interface, &mut forged, &client, theirs, received);
             if silent {
                 forged.socket_mut().recv_slice(&mut [0]).ok()?;
+            }
+            if state == TcpState::TimeWait {
+                interface.poll_egress(now.into(), &mut self.device, &mut forged.set);
             }
         }
         self.device.sent.clear();

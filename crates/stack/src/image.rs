@@ -11,7 +11,7 @@ use crate::{Limits, Tuple};
 
 /// A connection at a point of the log. Numbers of bytes are those of the streams, without SYN and FIN, from
 /// the connection's first byte; they may exceed 4 GiB, where sequence numbers wrap.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct FlowImage {
     /// Its number, the same on every node.
     pub id: FlowId,

@@ -76,6 +76,7 @@ impl<D: Device> Stack<D> {
     }
 
     fn take_segment(&mut self, now: Instant, frame: &[u8], parsed: &Parsed, segment: &Segment) {
+        self.awaken_client(now, &segment.tuple);
         if let Some(key) = self.table.find(&segment.tuple) {
             if !self.is_reopened(key, segment) {
                 self.take_flow_segment(now, frame, key, segment);

@@ -16,7 +16,7 @@ const MSS_V6: u16 = 1_220;
 const SCALE_MAX: u8 = 14;
 
 /// The ends of a TCP connection, as this stack sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Tuple {
     /// The client.
     pub remote: SocketAddr,

@@ -15,6 +15,7 @@
 //! | output, and the client's window is zero | a probe of one byte (RFC 9293 §3.8.6.1) |
 //! | our SYN | the SYN, with the acknowledgement of the client's |
 //! | nothing of ours | one acknowledgement, which tells the window |
+//! | nothing at all (TIME-WAIT) | nothing: a client that is gone would answer with a reset |
 //!
 //! Then, if the client may have something on its way that was lost, come three duplicates of that
 //! acknowledgement: they make it retransmit at once (RFC 5681 §3.2) instead of after its timeout. They
@@ -108,8 +109,10 @@ impl<D: Device> Stack<D> {
     /// A flow as it is now, from which [`Stack::restore`] makes the same. `None` if there is none, it is
     /// over, or no copy of its output was kept, as is done while there is a journal.
     pub fn image(&mut self, flow: FlowId) -> Option<FlowImage> {
-        let key = self.table.find_id(flow)?;
-        self.table.get_mut(key)?.image()
+        match self.table.find_id(flow) {
+            Some(key) => self.table.get_mut(key)?.image(),
+            None => self.shadows.image(flow),
+        }
     }
 
     /// Gives a flow that smoltcp got stuck with a new socket in the same state. False if there is no image

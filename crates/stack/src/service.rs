@@ -16,7 +16,9 @@ use std::net::SocketAddr;
 use locum_types::{Health, Instant};
 
 /// One TCP connection, by a number that is never used twice and is the same on every node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub struct FlowId(pub u64);
 
 /// How a flow ended.

@@ -12,7 +12,8 @@ use crate::forge::Forge;
 use crate::log::Journal;
 use crate::neighbours::Neighbours;
 use crate::record::ServiceTime;
-use crate::service::{CloseReason, Service};
+use crate::service::{CloseReason, FlowId, Service};
+use crate::shadow::Shadows;
 use crate::table::{Key, Table};
 use crate::timers::Timers;
 use crate::udp::UdpPort;
@@ -69,6 +70,10 @@ pub struct Stack<D: Device> {
     /// The last entry that it took.
     pub(crate) position: LogPosition,
     pub(crate) time: ServiceTime,
+    /// The connections of the active node that is followed, or was.
+    pub(crate) shadows: Shadows,
+    /// Those that are to come to life, in order.
+    pub(crate) asleep: VecDeque<FlowId>,
 }
 
 impl<D: Device> Stack<D> {
@@ -104,6 +109,8 @@ impl<D: Device> Stack<D> {
             journal: None,
             position: LogPosition::default(),
             time: ServiceTime::default(),
+            shadows: Shadows::new(config.isn_key, config.limits.tx_buffer),
+            asleep: VecDeque::new(),
             config,
             device,
         }
@@ -133,15 +140,19 @@ impl<D: Device> Stack<D> {
     /// that wait, and datagrams. True if there is more to do at once.
     pub fn poll(&mut self, now: Instant) -> bool {
         let more_frames = self.take_frames(now);
+        let more_asleep = self.awaken_some(now);
         let more_timers = self.run_timers(now);
         self.tick(now);
         let more_flows = self.serve_dirty(now);
         let more_rest = self.send_rest(now);
-        more_frames || more_timers || more_flows || more_rest
+        more_frames || more_asleep || more_timers || more_flows || more_rest
     }
 
     /// When the next poll is due at the latest, and why.
     pub fn poll_deadline(&self) -> Option<(Instant, &'static str)> {
+        if !self.asleep.is_empty() {
+            return Some((Instant::ZERO, "connections to bring to life"));
+        }
         if !self.dirty.is_empty() {
             return Some((Instant::ZERO, "flows to serve"));
         }

@@ -32,6 +32,8 @@ pub struct Counters {
     pub flows_opened: u64,
     /// Connections that went on here after they were cut elsewhere.
     pub flows_restored: u64,
+    /// Connections of the former active node that could not be restored.
+    pub flows_lost: u64,
     /// Clients of those that were made to retransmit.
     pub clients_nudged: u64,
     /// Connections that ended, for whatever reason.

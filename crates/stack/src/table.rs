@@ -18,7 +18,7 @@ pub(crate) struct Key {
 
 /// Keyed, because clients choose the tuples; deterministic, because nodes must agree.
 #[derive(Clone)]
-pub(crate) struct Keyed([u8; 16]);
+pub(crate) struct Keyed(pub(crate) [u8; 16]);
 
 impl BuildHasher for Keyed {
     type Hasher = SipHasher13;
@@ -80,6 +80,18 @@ impl Table {
         }
     }
 
+    /// Numbers up to this one are taken, by flows elsewhere.
+    pub(crate) fn skip_ids(&mut self, highest: u64) {
+        self.next_id = self.next_id.max(highest.saturating_add(1));
+    }
+
+    /// Forgets every flow.
+    pub(crate) fn clear(&mut self) {
+        for key in self.keys() {
+            self.remove(key);
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_tuple.len()
     }
@@ -131,6 +143,19 @@ impl Table {
 
     pub(crate) fn find_id(&self, id: FlowId) -> Option<Key> {
         self.by_id.get(&id.0).copied()
+    }
+
+    /// The highest number given so far.
+    pub(crate) fn highest_id(&self) -> u64 {
+        self.next_id - 1
+    }
+
+    /// The numbers of all flows, in order.
+    pub(crate) fn ids(&self) -> Vec<FlowId> {
+        let mut ids: Vec<FlowId> =
+            self.places.iter().filter_map(|place| Some(place.flow.as_ref()?.id)).collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// Every flow, by place: for the end of an activation only.

@@ -1,0 +1,92 @@
+//! Following the active node by its log, and taking its place.
+//!
+//! What belongs here: what a waiting node's stack does with entries, and how connections come to life at a
+//! takeover. What does not: how entries get here (`locum-replica`), and when it is time.
+
+use locum_types::{Instant, LogPosition};
+use smoltcp::phy::Device;
+
+use crate::Tuple;
+use crate::log::Entry;
+use crate::record::ServiceTime;
+use crate::service::{CloseReason, Event, FlowId};
+use crate::shadow::Misfit;
+use crate::stack::Stack;
+
+impl<D: Device> Stack<D> {
+    /// Applies an entry of the log, which happened at `time` of the services and got here `now`: they see what
+    /// those of the active node saw. After an error this copy is worthless, and has to be made anew.
+    pub fn apply(
+        &mut self,
+        now: Instant,
+        time: Instant,
+        position: LogPosition,
+        entry: &Entry<'_>,
+    ) -> Result<(), Misfit> {
+        let port = self.shadows.port_of(entry)?;
+        let index = self.listener(port).ok_or(Misfit::NoService { port })?;
+        let Some(listener) = self.listeners.get_mut(index) else {
+            return Err(Misfit::NoService { port });
+        };
+        self.shadows.apply(time, entry, &mut *listener.service)?;
+        self.time = ServiceTime::starting(now, time);
+        self.position = position;
+        Ok(())
+    }
+
+    /// Takes the active node's place: the services' time goes on from the last entry, and the connections come
+    /// to life, those whose clients speak first, the others in the polls to come. Returns how many there
+    /// are.
+    pub fn succeed(&mut self) -> usize {
+        self.table.skip_ids(self.shadows.highest());
+        self.asleep = self.shadows.ids().collect();
+        self.asleep.len()
+    }
+
+    /// Forgets every connection, and what is left of those that never came to life. Services are told
+    /// nothing: their state is to be replaced.
+    pub fn forget(&mut self) {
+        self.table.clear();
+        self.timers.clear();
+        self.dirty.clear();
+        self.half_open.clear();
+        self.shadows.clear();
+        self.asleep.clear();
+    }
+
+    /// Brings the connections to life that nobody asked for yet, up to the budget; true if some are left.
+    pub(crate) fn awaken_some(&mut self, now: Instant) -> bool {
+        for _ in 0..self.config.limits.flow_budget {
+            let Some(flow) = self.asleep.pop_front() else { return false };
+            self.awaken(now, flow);
+        }
+        !self.asleep.is_empty()
+    }
+
+    /// Brings a connection to life whose client speaks.
+    pub(crate) fn awaken_client(&mut self, now: Instant, tuple: &Tuple) {
+        if self.asleep.is_empty() {
+            return;
+        }
+        if let Some(flow) = self.shadows.find(tuple) {
+            self.awaken(now, flow);
+        }
+    }
+
+    fn awaken(&mut self, now: Instant, id: FlowId) {
+        let Some((image, aborted)) = self.shadows.take(id) else { return };
+        let refused = match aborted {
+            true => Some(CloseReason::Aborted),
+            false => self.restore(now, &image).err().map(|why| {
+                log::warn!("connection lost at the takeover: {why}");
+                CloseReason::TimedOut
+            }),
+        };
+        let Some(reason) = refused else { return };
+        self.counters.flows_lost += 1;
+        match self.listener(image.tuple.local.port()).filter(|_| image.opened) {
+            Some(index) => self.tell(now, index, None, Event::Closed { flow: id, reason }),
+            None => self.record(now, &Entry::Closed { flow: id, reason }),
+        }
+    }
+}

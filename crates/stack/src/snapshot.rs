@@ -1,0 +1,137 @@
+//! The whole state of a stack at a position of the log: its services, and its connections.
+//!
+//! Layout: the length of the head in four bytes, least significant first; the head ([postcard]); what each
+//! service wrote, one after the other.
+//!
+//! [postcard]: https://postcard.jamesmunns.com/wire-format
+
+use locum_types::{Instant, LogPosition};
+use serde::{Deserialize, Serialize};
+use smoltcp::phy::Device;
+
+use crate::image::FlowImage;
+use crate::record::ServiceTime;
+use crate::service::RestoreError;
+use crate::shadow::Misfit;
+use crate::stack::Stack;
+
+const VERSION: u8 = 1;
+const LEN_BYTES: usize = 4;
+
+/// Why a snapshot cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// It is not one, or is cut off.
+    #[error("the snapshot is damaged")]
+    Damaged,
+    /// Another version of this program made it.
+    #[error(
+        "the snapshot has version {0}, this program reads {VERSION}: run the same version on all nodes"
+    )]
+    Version(u8),
+    /// The services differ.
+    #[error(
+        "the snapshot has a {kind} service on port {port}, this node has not: all nodes need the same services"
+    )]
+    NoService {
+        /// Its port.
+        port: u16,
+        /// Its kind.
+        kind: String,
+    },
+    /// A service refuses its part.
+    #[error(transparent)]
+    Service(#[from] RestoreError),
+    /// The connections contradict each other.
+    #[error(transparent)]
+    Flow(#[from] Misfit),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    version: u8,
+    /// The services' time, in nanoseconds.
+    time: u64,
+    position: u64,
+    /// The highest number a connection ever had.
+    highest: u64,
+    services: Vec<ServiceHead>,
+    flows: Vec<FlowImage>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ServiceHead {
+    port: u16,
+    kind: String,
+    len: u64,
+}
+
+impl<D: Device> Stack<D> {
+    /// Everything that a copy of this stack needs to go on with the entries that come after
+    /// [`Stack::position`].
+    pub fn snapshot(&mut self, now: Instant) -> Vec<u8> {
+        let mut bodies = Vec::new();
+        let mut services = Vec::with_capacity(self.listeners.len());
+        for listener in &self.listeners {
+            let start = bodies.len();
+            listener.service.snapshot(&mut bodies);
+            let kind = listener.service.kind().to_owned();
+            services.push(ServiceHead {
+                port: listener.port,
+                kind,
+                len: (bodies.len() - start) as u64,
+            });
+        }
+        let mut flows: Vec<FlowImage> =
+            self.table.ids().into_iter().filter_map(|id| self.image(id)).collect();
+        flows.extend(self.shadows.images());
+        let head = Head {
+            version: VERSION,
+            time: self.time.at(now).as_nanos(),
+            position: self.position.0,
+            highest: self.table.highest_id().max(self.shadows.highest()),
+            services,
+            flows,
+        };
+        // Plain data of known size: there is nothing in it that cannot be written.
+        let head = postcard::to_stdvec(&head).unwrap_or_default();
+        let mut snapshot = Vec::with_capacity(LEN_BYTES + head.len() + bodies.len());
+        snapshot.extend_from_slice(&(head.len() as u32).to_le_bytes());
+        snapshot.extend_from_slice(&head);
+        snapshot.extend_from_slice(&bodies);
+        snapshot
+    }
+
+    /// Becomes a copy of the stack that made the snapshot: a follower, at its position.
+    pub fn restore_snapshot(&mut self, now: Instant, snapshot: &[u8]) -> Result<(), SnapshotError> {
+        let (head, mut bodies) = split(snapshot).ok_or(SnapshotError::Damaged)?;
+        if let Some(&version) = head.first().filter(|&&version| version != VERSION) {
+            return Err(SnapshotError::Version(version));
+        }
+        let head: Head = postcard::from_bytes(head).map_err(|_| SnapshotError::Damaged)?;
+        self.forget();
+        for ServiceHead { port, kind, len } in head.services {
+            let len = usize::try_from(len).map_err(|_| SnapshotError::Damaged)?;
+            let (body, rest) = bodies.split_at_checked(len).ok_or(SnapshotError::Damaged)?;
+            bodies = rest;
+            let found = self.listeners.iter_mut().find(|listener| listener.port == port);
+            match found.filter(|listener| listener.service.kind() == kind) {
+                Some(listener) => listener.service.restore(body)?,
+                None => return Err(SnapshotError::NoService { port, kind }),
+            }
+        }
+        for image in head.flows {
+            self.shadows.restore(image)?;
+        }
+        self.shadows.skip_ids(head.highest);
+        self.time = ServiceTime::starting(now, Instant::from_nanos(head.time));
+        self.position = LogPosition(head.position);
+        Ok(())
+    }
+}
+
+/// The head, and what services wrote.
+fn split(snapshot: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (len, rest) = snapshot.split_first_chunk::<LEN_BYTES>()?;
+    rest.split_at_checked(u32::from_le_bytes(*len) as usize)
+}

@@ -1,0 +1,230 @@
+//! Stacks that follow another one by its log, and take its place in the middle of everything.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use common::{SERVER, SERVER_V6, World, config, millis, pattern, seconds};
+use locum_gate::FrameQueue;
+use locum_stack::log::{Entry, Journal};
+use locum_stack::service::{Event, FlowId, Outputs, RestoreError, Service, Transports};
+use locum_stack::{FlowImage, Limits, Stack};
+use locum_types::{Instant, LogPosition};
+use proptest::prelude::*;
+use smoltcp::iface::SocketHandle;
+
+/// Bytes that may wait in the service before it pauses a flow.
+const PENDING_MAX: usize = 3_000;
+
+/// Sends back what it gets; closes when the client has.
+#[derive(Default)]
+struct Reverb(BTreeMap<FlowId, Pending>);
+
+#[derive(Clone, Default, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+struct Pending {
+    bytes: VecDeque<u8>,
+    finished: bool,
+}
+
+impl Reverb {
+    fn flush(&mut self, flow: FlowId, outputs: &mut dyn Outputs) {
+        let Some(pending) = self.0.get_mut(&flow) else { return };
+        let taken = outputs.send(flow, pending.bytes.make_contiguous());
+        pending.bytes.drain(..taken);
+        match pending.bytes.len() > PENDING_MAX {
+            true => outputs.pause(flow),
+            false => outputs.resume(flow),
+        }
+        if pending.finished && pending.bytes.is_empty() {
+            outputs.close(flow);
+        }
+    }
+}
+
+impl Service for Reverb {
+    fn kind(&self) -> &'static str {
+        "reverb"
+    }
+
+    fn transports(&self) -> Transports {
+        Transports { tcp: true, udp: false }
+    }
+
+    fn on_event(&mut self, _now: Instant, event: Event<'_>, outputs: &mut dyn Outputs) {
+        match event {
+            Event::Opened { flow, .. } => {
+                self.0.insert(flow, Pending::default());
+            }
+            Event::Data { flow, bytes } => {
+                self.0.get_mut(&flow).unwrap().bytes.extend(bytes);
+                self.flush(flow, outputs);
+            }
+            Event::Acked { flow, .. } => self.flush(flow, outputs),
+            Event::Finished { flow } => {
+                self.0.get_mut(&flow).unwrap().finished = true;
+                self.flush(flow, outputs);
+            }
+            Event::Closed { flow, .. } => {
+                self.0.remove(&flow);
+            }
+            Event::Datagram { .. } | Event::Tick => {}
+        }
+    }
+
+    fn snapshot(&self, out: &mut Vec<u8>) {
+        out.extend(postcard::to_stdvec(&self.0).unwrap());
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+        self.0 = postcard::from_bytes(snapshot).unwrap();
+        Ok(())
+    }
+}
+
+type Shared = Arc<Mutex<Stack<FrameQueue>>>;
+
+/// A journal whose entries are applied elsewhere at once.
+struct Feed {
+    follower: Shared,
+    position: u64,
+}
+
+impl Journal for Feed {
+    fn append(&mut self, now: Instant, entry: &Entry<'_>) -> LogPosition {
+        self.position += 1;
+        let position = LogPosition(self.position);
+        self.follower.lock().unwrap().apply(now, now, position, entry).unwrap();
+        position
+    }
+}
+
+fn limits() -> Limits {
+    Limits { rx_buffer: 5_000, tx_buffer: 4_000, ..Limits::default() }
+}
+
+fn stack(now: Instant) -> Stack<FrameQueue> {
+    let mut stack = Stack::new(config(limits()), FrameQueue::new(1_500, 1_024), now);
+    stack.add_service(common::PORT, Box::new(Reverb::default())).unwrap();
+    stack
+}
+
+/// Gives the world's stack a follower that starts from a snapshot.
+fn follow(world: &mut World) -> Shared {
+    let mut follower = stack(world.now);
+    follower.restore_snapshot(world.now, &world.stack.snapshot(world.now)).unwrap();
+    let position = world.stack.position().0;
+    let follower = Arc::new(Mutex::new(follower));
+    world.stack.set_journal(Some(Box::new(Feed { follower: Arc::clone(&follower), position })));
+    follower
+}
+
+/// Both know the same connections. The client's window is only as fresh as its last acknowledgement.
+fn assert_same(active: &mut Stack<FrameQueue>, follower: &mut Stack<FrameQueue>) {
+    assert_eq!(active.position(), follower.position());
+    for id in (1..100).map(FlowId) {
+        let [ours, theirs] = [&mut *active, &mut *follower].map(|stack| stack.image(id));
+        let theirs = theirs.map(|image| FlowImage {
+            window: ours.as_ref().map_or(0, |ours| ours.window),
+            ..image
+        });
+        if ours != theirs {
+            let brief = |image: Option<FlowImage>| {
+                image.map(|image| {
+                    (
+                        image.held.len(),
+                        image.unacked.len(),
+                        FlowImage { held: vec![], unacked: vec![], ..image },
+                    )
+                })
+            };
+            panic!("flow {}: {:#?} and {:#?}", id.0, brief(ours), brief(theirs));
+        }
+    }
+}
+
+/// The world's stack dies; its follower takes its place after a silence, and gets a follower itself.
+fn take_over(world: &mut World, follower: Shared, silence: Duration) -> Shared {
+    assert_same(&mut world.stack, &mut follower.lock().unwrap());
+    world.stack.set_journal(None);
+    let mut successor = Arc::try_unwrap(follower).ok().unwrap().into_inner().unwrap();
+    for _ in 0..silence.as_millis() {
+        world.now += millis(1);
+        world.client.poll(world.now);
+        while world.client.frames.pop_transmit(|_| ()).is_some() {}
+    }
+    successor.succeed();
+    world.stack = successor;
+    follow(world)
+}
+
+/// One client's transfer.
+struct Transfer {
+    handle: SocketHandle,
+    sent: Vec<u8>,
+    at: usize,
+    received: Vec<u8>,
+    closed: bool,
+}
+
+impl Transfer {
+    fn step(&mut self, world: &mut World) {
+        let mut rest = &self.sent[self.at..];
+        world.client.exchange(self.handle, &mut rest, &mut self.received);
+        self.at = self.sent.len() - rest.len();
+        if rest.is_empty() && !self.closed && world.client.tcp(self.handle).may_send() {
+            world.client.tcp(self.handle).close();
+            self.closed = true;
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.received.len() == self.sent.len() && self.closed
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Connections are carried from stack to stack, at any moment, with loss: every byte comes back once,
+    /// in order, and nobody sees a RST.
+    #[test]
+    fn streams_survive_any_number_of_takeovers(
+        seed in any::<u64>(),
+        clients in 1..6_usize,
+        len in 1..40_000_usize,
+        takeovers in proptest::collection::vec((0..60_u64, 0..250_u64), 1..4),
+        loss in prop_oneof![3 => Just(0), 1 => 1..5_u8],
+    ) {
+        let mut world = World::new(limits());
+        world.stack = stack(world.now);
+        let mut follower = follow(&mut world);
+        world.lose(seed, loss);
+        let mut transfers: Vec<Transfer> = (0..clients).map(|index| Transfer {
+            handle: world.client.connect(if index % 2 == 0 { SERVER } else { SERVER_V6 }, 4_096),
+            sent: pattern(seed ^ index as u64, len),
+            at: 0,
+            received: Vec::new(),
+            closed: false,
+        }).collect();
+        for (after, silence) in takeovers {
+            for _ in 0..after {
+                transfers.iter_mut().for_each(|transfer| transfer.step(&mut world));
+                world.run(millis(1));
+            }
+            follower = take_over(&mut world, follower, millis(silence));
+        }
+        world.run_until(seconds(120), |world| {
+            transfers.iter_mut().for_each(|transfer| transfer.step(world));
+            transfers.iter().all(Transfer::is_done)
+        });
+        for transfer in &transfers {
+            prop_assert!(transfer.received == transfer.sent, "bytes differ");
+        }
+        prop_assert_eq!(world.stack.status().counters.flows_lost, 0);
+        drop(follower);
+    }
+}
