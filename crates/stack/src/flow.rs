@@ -68,6 +68,8 @@ pub(crate) struct Flow {
     pub(crate) last_ack: Option<u32>,
     /// It was restored, and its client may wait for a timeout.
     pub(crate) client_waits: bool,
+    /// Something was sent by this socket.
+    pub(crate) has_spoken: bool,
     /// The last time a byte moved, or the handshake did.
     touched: Instant,
     /// The last time the client said anything.
@@ -147,6 +149,7 @@ impl Flow {
             armed: Armed::default(),
             last_ack: None,
             client_waits: false,
+            has_spoken: false,
             touched: now,
             heard: now,
             asked: None,
@@ -228,7 +231,7 @@ impl Flow {
     /// is open.
     pub(crate) fn may_wait(&self) -> bool {
         let socket = self.socket();
-        self.opened && !self.client_finished() && socket.recv_queue() < socket.recv_capacity()
+        !self.client_finished() && socket.recv_queue() < socket.recv_capacity()
     }
 
     /// Notes output; a copy of it is kept from the first byte on that was sent with `keep`.
@@ -336,7 +339,7 @@ impl Flow {
     }
 
     /// Whether the client has something to acknowledge.
-    fn outstanding(&self) -> bool {
+    pub(crate) fn outstanding(&self) -> bool {
         self.socket().send_queue() > 0 || self.fin_outstanding()
     }
 

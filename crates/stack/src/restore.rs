@@ -18,8 +18,9 @@
 //! | nothing at all (TIME-WAIT) | nothing: a client that is gone would answer with a reset |
 //!
 //! Then, if the client may have something on its way that was lost, come three duplicates of that
-//! acknowledgement: they make it retransmit at once (RFC 5681 §3.2) instead of after its timeout. They
-//! are left out when the client has sent FIN and we have it, when our window is closed, and when the
+//! acknowledgement: they make it retransmit at once (RFC 5681 §3.2) instead of after its timeout. Where
+//! output is outstanding they bear a sequence number beyond it, and so does a copy of the acknowledgement
+//! before them: the client may have all of it, and takes nothing from below. They are left out when the client has sent FIN and we have it, when our window is closed, and when the
 //! client was heard first, at the number we expect: then nothing is missing, or it moves by itself.
 //! A client with nothing on its way ignores them. They are sent once in the life of a restored flow and ask
 //! for no answer, so that they cannot loop.
@@ -29,10 +30,11 @@
 //! client moves when it sends anything more, or by its timer.
 
 use locum_types::Instant;
+use smoltcp::iface::{Interface, SocketSet};
 use smoltcp::phy::Device;
-use smoltcp::wire::{EthernetFrame, EthernetProtocol, TcpControl};
+use smoltcp::wire::{EthernetAddress, EthernetFrame, EthernetProtocol, TcpControl};
 
-use crate::Tuple;
+use crate::Limits;
 use crate::flow::{Flow, Past};
 use crate::forge::FromClient;
 use crate::image::FlowImage;
@@ -127,28 +129,36 @@ impl<D: Device> Stack<D> {
         true
     }
 
-    /// Sends the duplicates, once the acknowledgement that they duplicate has left.
-    pub(crate) fn nudge_client(&mut self, now: Instant, key: Key) {
+    /// Sends the duplicates, once the acknowledgement that they duplicate has left: `sent` just now, or
+    /// before.
+    pub(crate) fn nudge_client(&mut self, now: Instant, key: Key, sent: bool) {
         let Some(flow) = self.table.get_mut(key) else { return };
-        if !std::mem::take(&mut flow.client_waits) || !flow.may_wait() {
+        flow.has_spoken |= sent;
+        // A client that has not acknowledged our SYN may have sent more since, all the same.
+        if !flow.client_waits || !flow.has_spoken || !flow.opened {
             return;
         }
-        // smoltcp answers a byte below the window with an acknowledgement (RFC 9293 §3.10.7.4), and looks at
-        // nothing else in it.
-        let below = FromClient {
-            tuple: &flow.tuple,
-            control: TcpControl::None,
-            sequence: flow.remote_next().wrapping_sub(1),
-            ack: Some(flow.local_unacked()),
-            window: flow.window,
-            payload: &[0],
-        };
-        let frame = ethernet(self.config.mac, &flow.tuple, &below.packet());
-        for _ in 0..DUPLICATES {
-            let mut slot = Slot::new(&frame, &mut self.device);
-            self.interface.poll_ingress_single(now.into(), &mut slot, &mut flow.set);
+        flow.client_waits = false;
+        if !flow.may_wait() {
+            return;
         }
         self.counters.clients_nudged += 1;
+        if !flow.outstanding() {
+            let (interface, device) = (&mut self.interface, &mut self.device);
+            let frame = question(self.config.mac, flow, flow.local_unacked());
+            ask(now, interface, device, &mut flow.set, &frame);
+            return;
+        }
+        // The client ignores an acknowledgement whose number is below what it expects (RFC 9293 §3.10.7.4), and
+        // it may have all that is outstanding. So the same is said from beyond that, by a second socket.
+        let number = flow.local_unacked().wrapping_add(flow.client_may_be_ahead());
+        let voice = flow.with_all_acknowledged(number);
+        let limits = Limits { rx_buffer: flow.room(), tx_buffer: 0, ..self.config.limits.clone() };
+        let Some(mut forged) = self.forge.materialise(now, &voice, &limits) else { return };
+        let (interface, device) = (&mut self.interface, &mut self.device);
+        interface.poll_egress(now.into(), device, &mut forged.set);
+        let frame = question(self.config.mac, flow, number);
+        ask(now, interface, device, &mut forged.set, &frame);
     }
 
     fn enqueue(&mut self, key: Key) {
@@ -160,18 +170,41 @@ impl<D: Device> Stack<D> {
     }
 }
 
-/// A packet in a frame for this stack.
-fn ethernet(us: smoltcp::wire::EthernetAddress, tuple: &Tuple, packet: &[u8]) -> Vec<u8> {
+/// A byte of the client below the window, which acknowledges up to `number`: smoltcp answers it with an
+/// acknowledgement (RFC 9293 §3.10.7.4), and looks at nothing else in it.
+fn question(us: EthernetAddress, flow: &Flow, number: u32) -> Vec<u8> {
+    let below = FromClient {
+        tuple: &flow.tuple,
+        control: TcpControl::None,
+        sequence: flow.remote_next().wrapping_sub(1),
+        ack: Some(number),
+        window: flow.window,
+        payload: &[0],
+    };
+    let packet = below.packet();
     let mut bytes = vec![0; ETHERNET_HEADER + packet.len()];
     let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
     frame.set_dst_addr(us);
     frame.set_src_addr(us);
-    frame.set_ethertype(match tuple.remote.is_ipv4() {
+    frame.set_ethertype(match flow.tuple.remote.is_ipv4() {
         true => EthernetProtocol::Ipv4,
         false => EthernetProtocol::Ipv6,
     });
-    frame.payload_mut().copy_from_slice(packet);
+    frame.payload_mut().copy_from_slice(&packet);
     bytes
+}
+
+/// Makes the socket in `set` send the duplicates.
+fn ask<D: Device>(
+    now: Instant,
+    interface: &mut Interface,
+    device: &mut D,
+    set: &mut SocketSet<'static>,
+    frame: &[u8],
+) {
+    for _ in 0..DUPLICATES {
+        interface.poll_ingress_single(now.into(), &mut Slot::new(frame, device), set);
+    }
 }
 
 impl Past {
@@ -200,8 +233,45 @@ impl Flow {
         self.closing = image.closing;
         self.fin_acked_noted = image.fin_acked;
         self.last_ack = image.opened.then(|| image.local_unacked());
-        self.client_waits = image.opened;
+        self.client_waits = true;
         self
+    }
+
+    /// Of what is outstanding, how much the client can have received: no more than its window takes, which
+    /// leaves room for what is said after it.
+    fn client_may_be_ahead(&self) -> u32 {
+        let scale = self.negotiated.window_scale.unwrap_or(0);
+        let room = (u32::from(self.window) << scale).saturating_sub(1);
+        let fin = usize::from(self.fin_outstanding());
+        room.min((self.socket().send_queue() + fin) as u32)
+    }
+
+    /// How many bytes the client may send.
+    fn room(&self) -> usize {
+        self.socket().recv_capacity() - self.socket().recv_queue()
+    }
+
+    /// The connection as if the client had acknowledged up to `number`, and nothing were held.
+    fn with_all_acknowledged(&self, number: u32) -> FlowImage {
+        let received = self.socket().recv_queue() as u64;
+        FlowImage {
+            id: self.id,
+            tuple: self.tuple,
+            negotiated: self.negotiated,
+            local_isn: self.local_isn,
+            remote_isn: self.first_byte.wrapping_sub(1),
+            delivered: self.delivered.wrapping_add(received),
+            held: Vec::new(),
+            acked: u64::from(number.wrapping_sub(self.local_isn).wrapping_sub(1)),
+            unacked: Vec::new(),
+            window: self.window,
+            opened: true,
+            paused: false,
+            client_fin: false,
+            finished: false,
+            closing: false,
+            fin_acked: false,
+        }
     }
 
     fn image(&mut self) -> Option<FlowImage> {

@@ -22,9 +22,8 @@ impl<D: Device> Stack<D> {
     /// is looked at again in time.
     pub(crate) fn serve(&mut self, now: Instant, key: Key) {
         let told = self.deliver(now, key);
-        if self.transmit(now, key) {
-            self.nudge_client(now, key);
-        }
+        let sent = self.transmit(now, key);
+        self.nudge_client(now, key, sent);
         self.record_received(now, key);
         let Some(flow) = self.table.get_mut(key) else { return };
         if !flow.socket().is_open() {

@@ -19,10 +19,15 @@ pub struct Client {
 
 impl Client {
     pub fn new() -> Self {
-        let mut frames = FrameQueue::new(1500, 1_024);
+        Client::on_link(1_500, 99, Instant::from_millis(1_000))
+    }
+
+    /// On a link with IP packets of up to `mtu` bytes; the seed makes its initial sequence numbers.
+    pub fn on_link(mtu: usize, seed: u64, now: Instant) -> Self {
+        let mut frames = FrameQueue::new(mtu, 1_024);
         let mut config = Config::new(HardwareAddress::Ethernet(CLIENT_MAC));
-        config.random_seed = 99;
-        let mut interface = Interface::new(config, &mut frames, Instant::from_millis(1_000).into());
+        config.random_seed = seed;
+        let mut interface = Interface::new(config, &mut frames, now.into());
         interface.update_ip_addrs(|addresses| {
             addresses.push(IpCidr::new(CLIENT, 24)).unwrap();
             addresses.push(IpCidr::new(CLIENT_V6, 64)).unwrap();

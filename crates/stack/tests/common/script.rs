@@ -123,6 +123,11 @@ impl Handle {
         self.0.lock().unwrap()
     }
 
+    /// A copy of the service that has the same state, as another node's has.
+    pub fn again(&self) -> Script {
+        Script(Arc::clone(&self.0))
+    }
+
     pub fn order(&self, order: Order) {
         self.notes().orders.push_back(order);
     }
