@@ -234,10 +234,11 @@ impl Flow {
         !self.client_finished() && socket.recv_queue() < socket.recv_capacity()
     }
 
-    /// Notes output; a copy of it is kept from the first byte on that was sent with `keep`.
+    /// Notes output. Whether a copy of it is kept can change whenever nothing is outstanding: a copy has all
+    /// of it or is none.
     pub(crate) fn note_sent(&mut self, bytes: &[u8], keep: bool) {
-        if keep && self.unacked == 0 {
-            self.output.get_or_insert_default();
+        if self.unacked == 0 {
+            self.output = keep.then(|| self.output.take().unwrap_or_default());
         }
         if let Some(output) = &mut self.output {
             output.extend(bytes);

@@ -7,14 +7,17 @@ mod common;
 
 use std::time::Duration;
 
-use common::cut::{Cut, DELAY, Link};
-use common::script::{Order, Seen};
-use common::{millis, pattern};
+use common::cut::{Counting, Cut, DELAY, Link};
+use common::raw::{Raw, poll, run};
+use common::script::{Handle, Order, Seen};
+use common::{config, millis, pattern, seconds, server};
+use locum_gate::FrameQueue;
 use locum_stack::service::{CloseReason, FlowId};
-use locum_stack::{FlowImage, Limits, TcpState};
+use locum_stack::{FlowImage, Limits, Stack, TcpState};
 use locum_types::Instant;
 use proptest::prelude::*;
 use smoltcp::socket::tcp;
+use smoltcp::wire::TcpControl;
 
 const START: Instant = Instant::from_millis(1_000);
 const FLOW: FlowId = FlowId(1);
@@ -330,6 +333,67 @@ fn bytes_move_again_within_a_round_trip() {
     }
     assert!(moved > 200, "only {moved} conversations had something to move");
     assert!(longest > DELAY, "faster than the wire");
+}
+
+/// A connection of which smoltcp has lost sight: data is on its way, and the client's window closes without an
+/// acknowledgement of any of it. The client says nothing for half a minute.
+fn forgotten(journal: bool) -> (Stack<FrameQueue>, Raw, Handle, Instant) {
+    let (mut stack, service) = server(config(Limits::default()));
+    if journal {
+        stack.set_journal(Some(Box::new(Counting::default())));
+    }
+    let mut client = Raw::new(40_000);
+    let mut now = START;
+    client.connect(&mut stack, now);
+    service.notes().mute = true;
+    service.order(Order::Send(FLOW, pattern(2, 1_000)));
+    assert_eq!(poll(&mut stack, now).len(), 1);
+    client.window = 0;
+    client.send(&mut stack, now, TcpControl::None, &[]);
+    run(&mut stack, &mut now, START + seconds(30));
+    (stack, client, service, now)
+}
+
+#[test]
+fn a_flow_that_smoltcp_forgot_gets_a_new_socket_and_goes_on() {
+    let (mut stack, mut client, service, now) = forgotten(true);
+    let counters = stack.status().counters;
+    assert!(counters.flows_healed >= 1, "{counters:?}");
+    assert_eq!((counters.flows_wedged, stack.status().flows), (0, 1));
+
+    client.window = 60_000;
+    let answers = client.send(&mut stack, now, TcpControl::None, &[]);
+    let data = answers.iter().find(|answer| answer.len > 1).unwrap();
+    assert_eq!((Some(data.sequence), data.len), (client.ack, 1_000));
+    client.ack = client.ack.map(|ack| ack.wrapping_add(1_000));
+    client.send(&mut stack, now, TcpControl::Psh, b"on");
+    assert_eq!(service.notes().received[&FLOW.0], b"on");
+    assert!(service.notes().of(FLOW).contains(&Seen::Acked(1_000)));
+}
+
+#[test]
+fn a_flow_that_smoltcp_forgot_is_reset_if_no_copy_of_its_output_was_kept() {
+    let (stack, _, service, _) = forgotten(false);
+    assert_eq!((stack.status().counters.flows_wedged, stack.status().flows), (1, 0));
+    assert_eq!(service.notes().closed(), [CloseReason::TimedOut]);
+}
+
+#[test]
+fn a_copy_of_the_output_is_kept_from_the_first_byte_after_a_journal_came() {
+    let (mut stack, service) = server(config(Limits::default()));
+    let mut client = Raw::new(40_000);
+    client.connect(&mut stack, START);
+    service.notes().mute = true;
+    service.order(Order::Send(FLOW, b"early".to_vec()));
+    poll(&mut stack, START);
+    stack.set_journal(Some(Box::new(Counting::default())));
+    assert_eq!(stack.image(FLOW), None, "nobody knows what is outstanding");
+    client.ack = client.ack.map(|ack| ack.wrapping_add(5));
+    client.send(&mut stack, START, TcpControl::None, &[]);
+    service.order(Order::Send(FLOW, b"late".to_vec()));
+    poll(&mut stack, START);
+    let image = stack.image(FLOW).unwrap();
+    assert_eq!((image.acked, &image.unacked[..]), (5, &b"late"[..]));
 }
 
 prop_compose! {

@@ -55,7 +55,8 @@ impl Default for Link {
 }
 
 /// Counts, and keeps nothing: it makes the stack keep output.
-struct Counting(u64);
+#[derive(Default)]
+pub struct Counting(u64);
 
 impl Journal for Counting {
     fn append(&mut self, _now: Instant, _entry: &Entry<'_>) -> LogPosition {
@@ -113,7 +114,7 @@ impl Cut {
         let frames = FrameQueue::new(self.link.mtu, DEPTH);
         let mut stack = Stack::new(config(self.limits.clone()), frames, self.now);
         stack.add_service(PORT, Box::new(self.service.again())).unwrap();
-        stack.set_journal(Some(Box::new(Counting(0))));
+        stack.set_journal(Some(Box::new(Counting::default())));
         if self.link.introduced {
             for (ours, theirs) in [(SERVER, CLIENT), (SERVER_V6, CLIENT_V6)] {
                 let frame = introduction(SERVER_MAC, ours, CLIENT_MAC, theirs).unwrap();
