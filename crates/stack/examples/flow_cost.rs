@@ -1,9 +1,10 @@
-//! What a request costs with few and with many established connections.
+//! What a request costs with few and with many established connections, and what it costs to restore one.
 //!
 //! `cargo run --release -p locum-stack --example flow_cost`
 //!
 //! 100 bytes in, through the whole stack and a service, 100 bytes out, timers included. "hot": always the
-//! same connection; "random": any of them, so that the processor's caches miss.
+//! same connection; "random": any of them, so that the processor's caches miss. "log": any of them, with a
+//! journal that keeps nothing: what is left is the copy of output that may have to be sent again.
 
 #![allow(
     clippy::disallowed_methods,
@@ -16,9 +17,11 @@ use std::time::Instant as Clock;
 
 use locum_gate::FrameQueue;
 use locum_stack::forge::Negotiated;
+use locum_stack::log::{Entry, Journal};
+use locum_stack::neighbours::introduction;
 use locum_stack::service::{Event, FlowId, Outputs, RestoreError, Service, Transports};
 use locum_stack::{Config, FlowImage, Limits, Stack, Tuple};
-use locum_types::Instant;
+use locum_types::{Instant, LogPosition};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
     EthernetAddress, EthernetFrame, EthernetProtocol, IpCidr, IpProtocol, Ipv4Packet, Ipv4Repr,
@@ -32,6 +35,8 @@ const PORT: u16 = 7;
 const REQUEST: usize = 100;
 const REQUESTS: u32 = 200_000;
 const ROUNDS: usize = 3;
+/// Flows restored at once.
+const RESTORED: u32 = 10_000;
 const FLOWS: [u32; 3] = [10, 1_000, 50_000];
 /// The clock moves this much from request to request.
 const STEP_US: u64 = 4;
@@ -139,9 +144,22 @@ impl Client {
     }
 }
 
-fn stack(flows: u32) -> Stack<FrameQueue> {
-    let limits =
-        Limits { flows_max: flows as usize, rx_buffer: 2048, tx_buffer: 2048, ..Limits::default() };
+/// Takes entries and keeps none.
+struct Blank(u64);
+
+impl Journal for Blank {
+    fn append(&mut self, _now: Instant, _entry: &Entry<'_>) -> LogPosition {
+        self.0 += 1;
+        LogPosition(self.0)
+    }
+}
+
+fn small() -> Limits {
+    Limits { rx_buffer: 2048, tx_buffer: 2048, ..Limits::default() }
+}
+
+fn stack(flows: u32, limits: Limits) -> Stack<FrameQueue> {
+    let limits = Limits { flows_max: flows as usize, ..limits };
     let config = Config {
         mac: SERVER_MAC,
         addresses: vec![IpCidr::new(SERVER.into(), 8)],
@@ -153,6 +171,41 @@ fn stack(flows: u32) -> Stack<FrameQueue> {
     let mut stack = Stack::new(config, FrameQueue::new(1500, 64), Instant::ZERO);
     stack.add_service(PORT, Box::new(Mirror)).expect("the port is free");
     stack
+}
+
+/// Microseconds to restore a flow, and those until its client has been told, the best of some rounds.
+fn restoration(limits: &Limits, unacked: usize) -> (f64, f64) {
+    let images: Vec<_> = (1..=RESTORED)
+        .map(|id| FlowImage { unacked: vec![7; unacked], ..Client::new(id).image(id.into()) })
+        .collect();
+    let mut best = (f64::MAX, f64::MAX);
+    for _ in 0..ROUNDS {
+        let mut stack = stack(RESTORED, limits.clone());
+        introduce(&mut stack);
+        let start = Clock::now();
+        for image in &images {
+            stack.restore(Instant::from_micros(1), image).expect("there is room");
+        }
+        let restored = start.elapsed().as_secs_f64();
+        while stack.poll(Instant::from_micros(2)) {
+            while stack.device_mut().pop_transmit(|_| ()).is_some() {}
+        }
+        let told = start.elapsed().as_secs_f64();
+        assert_eq!(stack.status().counters.clients_nudged, u64::from(RESTORED));
+        let each = |seconds: f64| seconds * 1e6 / f64::from(RESTORED);
+        best = (best.0.min(each(restored)), best.1.min(each(told)));
+    }
+    best
+}
+
+/// Tells a stack where the clients are.
+fn introduce(stack: &mut Stack<FrameQueue>) {
+    for client in (0..=RESTORED).step_by(256).map(Client::new) {
+        let IpAddr::V4(address) = client.tuple.remote.ip() else { return };
+        let frame = introduction(SERVER_MAC, SERVER.into(), CLIENT_MAC, address.into());
+        stack.device_mut().push(&frame.expect("of one family"));
+        stack.poll(Instant::ZERO);
+    }
 }
 
 /// Nanoseconds per request, the best of some rounds; making the requests does not count.
@@ -190,10 +243,13 @@ fn measure(
 }
 
 fn main() {
-    println!("{:>8}  {:>10} {:>7}  {:>10} {:>7}", "flows", "hot ns", "ratio", "random ns", "ratio");
+    println!(
+        "{:>8}  {:>10} {:>7}  {:>10} {:>7}  {:>10}",
+        "flows", "hot ns", "ratio", "random ns", "ratio", "log ns"
+    );
     let mut base = None;
     for flows in FLOWS {
-        let mut stack = stack(flows);
+        let mut stack = stack(flows, small());
         let mut clients: Vec<_> = (0..flows).map(Client::new).collect();
         for (id, client) in (1..).zip(&clients) {
             let restored = stack.restore(Instant::from_micros(1), &client.image(id));
@@ -203,11 +259,20 @@ fn main() {
         let hot = measure(&mut stack, &mut clients, &mut now, |len| len - 1);
         let mut rng = fastrand::Rng::with_seed(1);
         let random = measure(&mut stack, &mut clients, &mut now, |len| rng.usize(..len));
+        stack.set_journal(Some(Box::new(Blank(0))));
+        let log = measure(&mut stack, &mut clients, &mut now, |len| rng.usize(..len));
         let (hot_base, random_base) = *base.get_or_insert((hot, random));
         println!(
-            "{flows:>8}  {hot:>10.0} {:>7.2}  {random:>10.0} {:>7.2}",
+            "{flows:>8}  {hot:>10.0} {:>7.2}  {random:>10.0} {:>7.2}  {log:>10.0}",
             hot / hot_base,
             random / random_base
         );
+    }
+    println!("\n{:>8}  {:>8}  {:>11}  {:>11}", "buffers", "unacked", "restored µs", "and told µs");
+    for limits in [small(), Limits::default()] {
+        for unacked in [0, 1_000] {
+            let (restored, told) = restoration(&limits, unacked);
+            println!("{:>8}  {unacked:>8}  {restored:>11.2}  {told:>11.2}", limits.tx_buffer);
+        }
     }
 }
