@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::raw::{Answer, poll};
+use common::raw::{Answer, Raw, poll};
 use common::{CLIENT, CLIENT_MAC, PORT, SERVER, SERVER_MAC, config, pattern, server_with_mtu};
 use locum_gate::FrameQueue;
 use locum_stack::forge::Negotiated;
@@ -203,6 +203,27 @@ fn a_half_open_connection_answers_its_syn_again() {
 }
 
 #[test]
+fn a_half_open_connection_takes_data_that_comes_before_anything_is_sent() {
+    let mut stack = stack();
+    stack.restore(NOW, &FlowImage { opened: false, ..idle() }).unwrap();
+    let client = Raw { sequence: 5_001, ack: Some(1_001), ..Raw::new(40_000) };
+    let answers = client.send(&mut stack, NOW, TcpControl::Psh, b"at once");
+    assert_eq!(answers.last().unwrap().ack, Some(5_008), "{answers:?}");
+    assert_eq!(stack.image(idle().id).unwrap().delivered, 7);
+}
+
+#[test]
+fn an_acknowledgement_with_an_old_number_counts_as_it_did_before() {
+    let mut stack = stack();
+    let image = FlowImage { delivered: 10, unacked: pattern(1, 100), ..idle() };
+    stack.restore(NOW, &image).unwrap();
+    poll(&mut stack, NOW);
+    let client = Raw { sequence: image.remote_next() - 5, ack: Some(1_101), ..Raw::new(40_000) };
+    client.send(&mut stack, NOW, TcpControl::None, &[]);
+    assert_eq!(stack.image(image.id).unwrap().acked, 100);
+}
+
+#[test]
 fn what_cannot_be_restored_is_refused() {
     let mut stack = stack();
     let refused =
@@ -241,7 +262,7 @@ fn flows_accepted_later_have_later_ids() {
     let mut stack = stack();
     stack.restore(NOW, &FlowImage { id: FlowId(41), ..idle() }).unwrap();
     poll(&mut stack, NOW);
-    common::raw::Raw::new(40_001).connect(&mut stack, NOW);
+    Raw::new(40_001).connect(&mut stack, NOW);
     let image = stack.image(FlowId(42)).unwrap();
     assert_eq!(image.tuple.remote.port(), 40_001);
 }
