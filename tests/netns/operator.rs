@@ -5,10 +5,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use locum_lab::echo::EchoClient;
 use locum_lab::locum::{Config, Group, config_file};
-use locum_lab::{Lab, SERVICE_V4, Topology};
+use locum_lab::{Lab, SERVICE_V4, Topology, wait};
+use rustix::process::Signal;
 
 use crate::trial::Case;
 
@@ -22,6 +23,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         Case::group("handover_moves_the_service_without_a_lost_request", two, handover),
         Case::group("handover_there_and_back", two, there_and_back),
+        Case::group("sighup_takes_what_can_change_live_and_names_the_rest", two, reload),
         Case::lab("a_bad_configuration_is_refused_with_its_key", two, bad_configuration),
     ]
 }
@@ -49,6 +51,34 @@ fn there_and_back(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
         lab.client(1).run("ping", &["-c", "1", "-W", "1", &target])?.success()?;
     }
     Ok(())
+}
+
+/// First a file that is wrong, which changes nothing, then one that is right but for a key that cannot
+/// change live. The node goes on in its mode, and its peer hears of the new priority.
+fn reload(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let active = group.wait_steady()?;
+    let waiting = 3 - active;
+    let file = config_file(lab, waiting);
+    let text = fs::read_to_string(&file)?;
+    let line = text.lines().find(|line| line.starts_with("priority")).context("a priority")?;
+    let changed = text.replace(line, "priority = 77").replace("group]\nid = 7", "group]\nid = 8");
+    for (text, says) in [
+        (format!("nonsense\n{text}"), "the configuration was not changed"),
+        (changed, "changed: [node.priority]"),
+    ] {
+        fs::write(&file, text)?;
+        let process = group.process(waiting)?;
+        process.signal(Signal::HUP)?;
+        process.wait_for_text(says, PATIENCE)?;
+    }
+    let words = group.process(waiting)?.stderr();
+    ensure!(words.contains("`group.id` changes at the next start"), "{words}");
+    wait::until("the peer to hear the new priority", PATIENCE, || {
+        let status = group.status(active).map_err(|error| format!("{error:#}"))?;
+        let priority = &status["peers"][0]["priority"];
+        if priority == 77 { Ok(()) } else { Err(format!("it hears {priority}")) }
+    })?;
+    group.wait_for(&[(active, "active"), (waiting, "waiting")])
 }
 
 fn bad_configuration(lab: &Lab) -> Result<()> {

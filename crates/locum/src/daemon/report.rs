@@ -167,9 +167,13 @@ fn peer_status(config: &Config, peer: &locum_monitor::PeerStatus) -> PeerStatus 
         term: peer.term.map(|term| term.0),
         priority: peer.priority.map(Priority::get),
         health: peer.health,
-        last_heard_ms: peer.last_heard_age.map(|age| age.as_secs_f64() * 1e3),
+        last_heard_ms: peer.last_heard_age.map(fine_millis),
         rtt_us: peer.rtt.map(micros),
         loss: peer.last_heard_age.map(|_| peer.loss_in),
+        hears_us: peer.hears_us,
+        loss_out: peer.loss_out,
+        interval_ms: peer.interval.map(fine_millis),
+        timeout_ms: fine_millis(peer.timeout),
     }
 }
 
@@ -211,6 +215,10 @@ fn unix_ms() -> u64 {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn fine_millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -134,6 +134,14 @@ pub struct PeerStatus {
     pub rtt_us: Option<u64>,
     /// Share of beats lost lately, from it to this node: 0 to 1.
     pub loss: Option<f64>,
+    /// Whether it hears this node, by its last beat: `alive` without this is a cut of one direction.
+    pub hears_us: Option<bool>,
+    /// Share of this node's beats that it did not hear lately, by its last beat: 0 to 1.
+    pub loss_out: Option<f64>,
+    /// How often it beats, by its last beat, in milliseconds.
+    pub interval_ms: Option<f64>,
+    /// After how long a silence it is dead, by what is seen of it, in milliseconds.
+    pub timeout_ms: f64,
 }
 
 /// One service.

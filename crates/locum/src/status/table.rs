@@ -113,6 +113,9 @@ fn peers(peers: &[PeerStatus]) -> Grid {
     grid.row(titles.map(|title| Cell::new(title).colour(Colour::Dim)));
     for peer in peers {
         let mode = match (peer.alive, peer.mode) {
+            (true, Some(mode)) if peer.hears_us == Some(false) => {
+                Cell::new(format!("{mode}, deaf to us")).colour(Colour::Yellow)
+            }
             (true, Some(mode)) => mode_cell(mode, mode.name().to_owned()),
             (false, Some(_)) => Cell::new("dead").colour(Colour::Red),
             (true | false, None) => Cell::new("never heard").colour(Colour::Red),
