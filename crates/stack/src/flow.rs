@@ -76,6 +76,8 @@ pub(crate) struct Flow {
     heard: Instant,
     /// Since when the client owes an answer.
     asked: Option<Instant>,
+    /// The last challenge.
+    pub(crate) challenged: Option<Instant>,
     /// The last probe.
     probed: Instant,
     /// Probes since `touched` that were to get smoltcp going again.
@@ -153,6 +155,7 @@ impl Flow {
             touched: now,
             heard: now,
             asked: None,
+            challenged: None,
             probed: now,
             nudges: 0,
         }

@@ -113,7 +113,7 @@ impl<D: Device> Stack<D> {
                 }
                 self.serve(now, key);
             }
-            Verdict::InexactReset => self.counters.resets_inexact += 1,
+            Verdict::InexactReset => self.challenge(now, key, segment),
             Verdict::DuplicateAckOfFin => self.counters.acks_of_fin_repeated += 1,
         }
     }

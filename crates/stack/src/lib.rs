@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod admit;
+mod challenge;
 mod config;
 mod deliver;
 mod filter;

@@ -146,7 +146,7 @@ impl<D: Device> Stack<D> {
         if !flow.outstanding() {
             let (interface, device) = (&mut self.interface, &mut self.device);
             let frame = question(self.config.mac, flow, flow.local_unacked());
-            ask(now, interface, device, &mut flow.set, &frame);
+            repeat(now, interface, device, &mut flow.set, &frame);
             return;
         }
         // The client ignores an acknowledgement whose number is below what it expects (RFC 9293 §3.10.7.4), and
@@ -158,7 +158,7 @@ impl<D: Device> Stack<D> {
         let (interface, device) = (&mut self.interface, &mut self.device);
         interface.poll_egress(now.into(), device, &mut forged.set);
         let frame = question(self.config.mac, flow, number);
-        ask(now, interface, device, &mut forged.set, &frame);
+        repeat(now, interface, device, &mut forged.set, &frame);
     }
 
     fn enqueue(&mut self, key: Key) {
@@ -172,7 +172,7 @@ impl<D: Device> Stack<D> {
 
 /// A byte of the client below the window, which acknowledges up to `number`: smoltcp answers it with an
 /// acknowledgement (RFC 9293 §3.10.7.4), and looks at nothing else in it.
-fn question(us: EthernetAddress, flow: &Flow, number: u32) -> Vec<u8> {
+pub(crate) fn question(us: EthernetAddress, flow: &Flow, number: u32) -> Vec<u8> {
     let below = FromClient {
         tuple: &flow.tuple,
         control: TcpControl::None,
@@ -195,7 +195,7 @@ fn question(us: EthernetAddress, flow: &Flow, number: u32) -> Vec<u8> {
 }
 
 /// Makes the socket in `set` send the duplicates.
-fn ask<D: Device>(
+fn repeat<D: Device>(
     now: Instant,
     interface: &mut Interface,
     device: &mut D,
@@ -203,8 +203,19 @@ fn ask<D: Device>(
     frame: &[u8],
 ) {
     for _ in 0..DUPLICATES {
-        interface.poll_ingress_single(now.into(), &mut Slot::new(frame, device), set);
+        ask(now, interface, device, set, frame);
     }
+}
+
+/// Makes the socket in `set` answer a [`question`].
+pub(crate) fn ask<D: Device>(
+    now: Instant,
+    interface: &mut Interface,
+    device: &mut D,
+    set: &mut SocketSet<'static>,
+    frame: &[u8],
+) {
+    interface.poll_ingress_single(now.into(), &mut Slot::new(frame, device), set);
 }
 
 impl Past {
@@ -247,7 +258,7 @@ impl Flow {
     }
 
     /// How many bytes the client may send.
-    fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.socket().recv_capacity() - self.socket().recv_queue()
     }
 

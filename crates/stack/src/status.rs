@@ -46,7 +46,7 @@ pub struct Counters {
     pub half_open_expired: u64,
     /// Segments for no connection; a RST answers them.
     pub segments_stray: u64,
-    /// RSTs that were not exactly at the next expected number (RFC 5961 §3.2).
+    /// RSTs that were not exactly at the next expected number; one in the window is challenged (RFC 5961 §3.2).
     pub resets_inexact: u64,
     /// Duplicate acknowledgements that would have made smoltcp forget its FIN.
     pub acks_of_fin_repeated: u64,

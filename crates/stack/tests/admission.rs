@@ -165,6 +165,29 @@ fn only_an_exact_reset_closes() {
     assert_eq!(service.notes().closed(), [CloseReason::Reset]);
 }
 
+/// RFC 5961 §3.2: whoever meant it says it again, with the number that the challenge names.
+#[test]
+fn a_reset_in_the_window_is_challenged_now_and_then() {
+    let (mut stack, service) = server(config(Limits::default()));
+    let mut raw = Raw::new(40_000);
+    let syn_ack = raw.connect(&mut stack, NOW);
+    let reset_at = |stack: &mut _, at, offset| {
+        let inexact = Raw { sequence: raw.sequence.wrapping_add(offset), ..raw };
+        inexact.send(stack, at, TcpControl::Rst, &[])
+    };
+    let answers = reset_at(&mut stack, NOW, 100);
+    let [challenge] = &answers[..] else { panic!("not one answer: {answers:?}") };
+    assert_eq!((challenge.control, challenge.ack), (TcpControl::None, Some(raw.sequence)));
+    assert_eq!(challenge.sequence, syn_ack.sequence.wrapping_add(1));
+    assert_eq!(reset_at(&mut stack, NOW + millis(400), 100), [], "not so often");
+    let later = NOW + seconds(2);
+    for outside in [u32::MAX, 32 * 1024, 1 << 31] {
+        assert_eq!(reset_at(&mut stack, later, outside), [], "{outside} is not in the window");
+    }
+    assert_eq!(reset_at(&mut stack, later, 1).len(), 1);
+    assert_eq!(service.notes().closed(), []);
+}
+
 /// With a scaled window smoltcp takes its SYN|ACK's window for a larger one, and panics on what a client
 /// sends into it before the next segment of ours: hence no receive buffer above 65 535 bytes.
 #[test]
