@@ -136,9 +136,9 @@ proptest! {
 
     #[test]
     fn its_first_words_are_what_the_client_has_to_hear(image in image()) {
-        prop_assume!(image.opened && image.tuple.remote.is_ipv4());
-        // A paused service leaves what is held where it is.
-        let image = FlowImage { paused: true, ..image };
+        // Half-open ones have a test of their own. A paused service leaves what is held where it is.
+        prop_assume!(image.opened);
+        let image = FlowImage { paused: true, tuple: idle().tuple, ..image };
         let mut stack = stack();
         stack.restore(NOW, &image).unwrap();
         let answers = poll(&mut stack, NOW);

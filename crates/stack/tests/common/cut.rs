@@ -6,7 +6,7 @@ use std::time::Duration;
 use locum_gate::FrameQueue;
 use locum_stack::log::{Entry, Journal};
 use locum_stack::neighbours::introduction;
-use locum_stack::service::FlowId;
+use locum_stack::service::{CloseReason, FlowId};
 use locum_stack::{FlowImage, Limits, Stack};
 use locum_types::{Instant, LogPosition};
 use smoltcp::iface::SocketHandle;
@@ -208,9 +208,10 @@ impl Cut {
     /// What becomes of a frame.
     fn on_its_way(&mut self, mut frame: Vec<u8>) -> Option<Vec<u8>> {
         let Some(segment) = segment(&frame) else { return Some(frame) };
-        // Whoever has said and heard all may be told what was lost once more, and be answered by nobody.
+        // Once all is said and known on one side, nobody is there for what the other repeats.
         let state = self.client.tcp(self.socket).state();
-        let done = matches!(state, tcp::State::TimeWait | tcp::State::Closed);
+        let done = matches!(state, tcp::State::TimeWait | tcp::State::Closed)
+            || self.service.notes().closed() == [CloseReason::Finished];
         assert!(done || !segment.rst, "a reset at {:?}, {state:?}: {segment:?}", self.now);
         if segment.syn {
             strip(&mut frame, &self.link);
