@@ -20,10 +20,11 @@
 //! Then, if the client may have something on its way that was lost, come three duplicates of that
 //! acknowledgement: they make it retransmit at once (RFC 5681 §3.2) instead of after its timeout. Where
 //! output is outstanding they bear a sequence number beyond it, and so does a copy of the acknowledgement
-//! before them: the client may have all of it, and takes nothing from below. They are left out when the client has sent FIN and we have it, when our window is closed, and when the
-//! client was heard first, at the number we expect: then nothing is missing, or it moves by itself.
-//! A client with nothing on its way ignores them. They are sent once in the life of a restored flow and ask
-//! for no answer, so that they cannot loop.
+//! before them: the client may have all of it, and takes nothing from below. They are left out when the
+//! client's FIN is here, when our window is closed, and when the client was heard first, at the number
+//! that is expected: then nothing is missing, or it moves by itself. A client with nothing on its way
+//! ignores them. They are sent once in the life of a restored flow and ask for no answer, so that they
+//! cannot loop.
 //!
 //! They do not move every client: one that negotiated SACK may count only duplicates that bear a SACK
 //! block (RFC 6675 §2, Linux among them), and there is none to bear unless later segments arrive. Such a
