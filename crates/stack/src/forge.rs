@@ -1,7 +1,7 @@
 //! Sockets with a past: a handshake played on a private device, so that a connection starts with
 //! exactly the sequence numbers it must have.
 //!
-//! A temporary interface with a chosen seed draws the wanted ISN ([`crate::isn`]); the socket then
+//! A temporary interface with a chosen seed draws the wanted ISN (module `isn`); the socket then
 //! moves to the real interface, which never knows the difference.
 
 use std::collections::VecDeque;
