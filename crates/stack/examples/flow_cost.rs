@@ -148,7 +148,7 @@ impl Client {
 struct Blank(u64);
 
 impl Journal for Blank {
-    fn append(&mut self, _now: Instant, _entry: &Entry<'_>) -> LogPosition {
+    fn append(&mut self, _now: Instant, _time: Instant, _entry: &Entry<'_>) -> LogPosition {
         self.0 += 1;
         LogPosition(self.0)
     }

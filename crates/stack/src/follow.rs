@@ -13,6 +13,9 @@ use crate::service::{CloseReason, Event, FlowId};
 use crate::shadow::Misfit;
 use crate::stack::Stack;
 
+/// Connections that come to life in one poll beside those whose clients speak: each takes some ten microseconds.
+const AWAKEN_MAX: usize = 16;
+
 impl<D: Device> Stack<D> {
     /// Applies an entry of the log, which happened at `time` of the services and got here `now`: they see what
     /// those of the active node saw. After an error this copy is worthless, and has to be made anew.
@@ -43,6 +46,24 @@ impl<D: Device> Stack<D> {
         self.asleep.len()
     }
 
+    /// Gives its place to another node, and may follow it: what this stack knows of its connections it goes on
+    /// knowing, but they are the other node's now. Services are told nothing.
+    pub fn retire(&mut self) {
+        for id in self.table.ids() {
+            // Without a copy of its output a connection cannot be known; whoever follows is given all of them.
+            let Some(image) = self.image(id) else { continue };
+            if let Err(why) = self.shadows.restore(image) {
+                log::warn!("a connection is not carried over: {why}");
+            }
+        }
+        self.shadows.skip_ids(self.table.highest_id());
+        self.asleep.clear();
+        self.table.clear();
+        self.timers.clear();
+        self.dirty.clear();
+        self.half_open.clear();
+    }
+
     /// Forgets every connection, and what is left of those that never came to life. Services are told
     /// nothing: their state is to be replaced.
     pub fn forget(&mut self) {
@@ -56,7 +77,7 @@ impl<D: Device> Stack<D> {
 
     /// Brings the connections to life that nobody asked for yet, up to the budget; true if some are left.
     pub(crate) fn awaken_some(&mut self, now: Instant) -> bool {
-        for _ in 0..self.config.limits.flow_budget {
+        for _ in 0..AWAKEN_MAX {
             let Some(flow) = self.asleep.pop_front() else { return false };
             self.awaken(now, flow);
         }

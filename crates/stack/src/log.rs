@@ -106,6 +106,7 @@ pub enum Entry<'a> {
 
 /// Takes entries, in order.
 pub trait Journal: Any + Send {
-    /// Appends an entry that happened at `now`, in the services' time; returns its position.
-    fn append(&mut self, now: Instant, entry: &Entry<'_>) -> LogPosition;
+    /// Appends an entry that happened at `time` of the services, which is `now` for this node; returns its
+    /// position.
+    fn append(&mut self, now: Instant, time: Instant, entry: &Entry<'_>) -> LogPosition;
 }

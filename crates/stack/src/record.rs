@@ -60,7 +60,7 @@ impl<D: Device> Stack<D> {
 
     pub(crate) fn record(&mut self, now: Instant, entry: &Entry<'_>) {
         if let Some(journal) = &mut self.journal {
-            self.position = journal.append(self.time.at(now), entry);
+            self.position = journal.append(now, self.time.at(now), entry);
         }
     }
 

@@ -94,10 +94,10 @@ struct Feed {
 }
 
 impl Journal for Feed {
-    fn append(&mut self, now: Instant, entry: &Entry<'_>) -> LogPosition {
+    fn append(&mut self, now: Instant, time: Instant, entry: &Entry<'_>) -> LogPosition {
         self.position += 1;
         let position = LogPosition(self.position);
-        self.follower.lock().unwrap().apply(now, now, position, entry).unwrap();
+        self.follower.lock().unwrap().apply(now, time, position, entry).unwrap();
         position
     }
 }
@@ -116,10 +116,7 @@ fn stack(now: Instant) -> Stack<FrameQueue> {
 fn follow(world: &mut World) -> Shared {
     let mut follower = stack(world.now);
     follower.restore_snapshot(world.now, &world.stack.snapshot(world.now)).unwrap();
-    let position = world.stack.position().0;
-    let follower = Arc::new(Mutex::new(follower));
-    world.stack.set_journal(Some(Box::new(Feed { follower: Arc::clone(&follower), position })));
-    follower
+    feed(world, follower)
 }
 
 /// Both know the same connections. The client's window is only as fresh as its last acknowledgement.
@@ -146,8 +143,31 @@ fn assert_same(active: &mut Stack<FrameQueue>, follower: &mut Stack<FrameQueue>)
     }
 }
 
+/// A journal for the world's stack, whose entries `follower` applies.
+fn feed(world: &mut World, follower: Stack<FrameQueue>) -> Shared {
+    let position = world.stack.position().0;
+    let follower = Arc::new(Mutex::new(follower));
+    world.stack.set_journal(Some(Box::new(Feed { follower: Arc::clone(&follower), position })));
+    follower
+}
+
 /// The world's stack dies; its follower takes its place after a silence, and gets a follower itself.
 fn take_over(world: &mut World, follower: Shared, silence: Duration) -> Shared {
+    succeed(world, follower, silence);
+    follow(world)
+}
+
+/// The world's stack gives its place to its follower, and follows it.
+fn hand_over(world: &mut World, follower: Shared, silence: Duration) -> Shared {
+    let mut retired = succeed(world, follower, silence);
+    // What it has in its queues is nobody's any more.
+    retired.device_mut().clear();
+    retired.retire();
+    feed(world, retired)
+}
+
+/// Puts the follower in the place of the world's stack, which is returned.
+fn succeed(world: &mut World, follower: Shared, silence: Duration) -> Stack<FrameQueue> {
     assert_same(&mut world.stack, &mut follower.lock().unwrap());
     world.stack.set_journal(None);
     let mut successor = Arc::try_unwrap(follower).ok().unwrap().into_inner().unwrap();
@@ -157,8 +177,7 @@ fn take_over(world: &mut World, follower: Shared, silence: Duration) -> Shared {
         while world.client.frames.pop_transmit(|_| ()).is_some() {}
     }
     successor.succeed();
-    world.stack = successor;
-    follow(world)
+    std::mem::replace(&mut world.stack, successor)
 }
 
 /// One client's transfer.
@@ -196,7 +215,7 @@ proptest! {
         seed in any::<u64>(),
         clients in 1..6_usize,
         len in 1..40_000_usize,
-        takeovers in proptest::collection::vec((0..60_u64, 0..250_u64), 1..4),
+        takeovers in proptest::collection::vec((0..60_u64, 0..250_u64, any::<bool>()), 1..4),
         loss in prop_oneof![3 => Just(0), 1 => 1..5_u8],
     ) {
         let mut world = World::new(limits());
@@ -210,12 +229,13 @@ proptest! {
             received: Vec::new(),
             closed: false,
         }).collect();
-        for (after, silence) in takeovers {
+        for (after, silence, planned) in takeovers {
             for _ in 0..after {
                 transfers.iter_mut().for_each(|transfer| transfer.step(&mut world));
                 world.run(millis(1));
             }
-            follower = take_over(&mut world, follower, millis(silence));
+            let change = if planned { hand_over } else { take_over };
+            follower = change(&mut world, follower, millis(silence));
         }
         world.run_until(seconds(120), |world| {
             transfers.iter_mut().for_each(|transfer| transfer.step(world));

@@ -59,7 +59,7 @@ impl Default for Link {
 pub struct Counting(u64);
 
 impl Journal for Counting {
-    fn append(&mut self, _now: Instant, _entry: &Entry<'_>) -> LogPosition {
+    fn append(&mut self, _now: Instant, _time: Instant, _entry: &Entry<'_>) -> LogPosition {
         self.0 += 1;
         LogPosition(self.0)
     }
