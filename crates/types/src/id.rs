@@ -89,6 +89,13 @@ impl fmt::Display for BootNonce {
 #[serde(transparent)]
 pub struct LogPosition(pub u64);
 
+impl LogPosition {
+    /// The position of the next entry.
+    pub const fn next(self) -> LogPosition {
+        LogPosition(self.0.saturating_add(1))
+    }
+}
+
 impl fmt::Display for LogPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

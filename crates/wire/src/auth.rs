@@ -50,7 +50,7 @@ pub fn open(datagram: &[u8], key: &Key, group: GroupId, node: NodeId) -> Result<
 }
 
 /// HMAC-SHA256 (RFC 2104) of `body`.
-fn mac(key: &Key, body: &[u8]) -> Hmac<Sha256> {
+pub(crate) fn mac(key: &Key, body: &[u8]) -> Hmac<Sha256> {
     let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes());
     mac.expect("HMAC takes keys of any length").chain_update(body)
 }

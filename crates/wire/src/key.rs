@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use hmac::Mac;
+
+use crate::auth::mac;
+
 /// The length of a key in bytes.
 pub const KEY_LEN: usize = 32;
 /// The length of a key in hex digits.
@@ -88,6 +92,12 @@ impl Key {
         }
         text.push('\n');
         text
+    }
+
+    /// A key for another protocol than the beats, which says nothing about this one: HMAC-SHA256 with
+    /// this key over `purpose`, a sentence that no beat begins with.
+    pub fn derive(&self, purpose: &str) -> [u8; KEY_LEN] {
+        mac(self, purpose.as_bytes()).finalize().into_bytes().into()
     }
 
     pub(crate) const fn as_bytes(&self) -> &[u8; KEY_LEN] {

@@ -1,0 +1,135 @@
+//! The connection of a follower.
+
+use locum_types::{Instant, NodeId};
+
+use super::stream::{Stream, Taken};
+use crate::Refusal;
+use crate::codec::{ByeReason, FromFollower};
+use crate::pieces::{Inbound, Outbound};
+use crate::point::LogPoint;
+use crate::record::{ANSWER_LEN, Call, Channel};
+
+/// A connection to a leader.
+pub(super) struct Session {
+    pub(super) leader: NodeId,
+    pub(super) since: Instant,
+    /// The call, until it is answered.
+    call: Option<Call>,
+    /// From the answer on.
+    channel: Option<Channel>,
+    inbound: Inbound,
+    outbound: Outbound,
+    message: Vec<u8>,
+    is_hello_said: bool,
+    is_welcome: bool,
+    /// What the leader was told last.
+    confirmed: Option<LogPoint>,
+    is_confirm_due: bool,
+    farewell: Option<ByeReason>,
+    is_farewell_said: bool,
+}
+
+impl Session {
+    pub(super) fn new(now: Instant, leader: NodeId, call: Call, bytes: &[u8]) -> Self {
+        let mut outbound = Outbound::new();
+        outbound.put(bytes);
+        Session {
+            leader,
+            since: now,
+            call: Some(call),
+            channel: None,
+            inbound: Inbound::new(),
+            outbound,
+            message: Vec::with_capacity(64),
+            is_hello_said: false,
+            is_welcome: false,
+            confirmed: None,
+            is_confirm_due: false,
+            farewell: None,
+            is_farewell_said: false,
+        }
+    }
+
+    /// Whether the leader has welcomed us.
+    pub(super) const fn is_welcome(&self) -> bool {
+        self.is_welcome
+    }
+
+    /// Takes one piece of what has arrived, and leaves to `stream` what it carries.
+    pub(super) fn receive(
+        &mut self,
+        bytes: &mut &[u8],
+        stream: &mut Stream,
+        have: Option<LogPoint>,
+    ) -> Result<Taken, Refusal> {
+        if self.farewell.is_some() {
+            *bytes = &[];
+            return Ok(Taken::Nothing);
+        }
+        let Some(channel) = &mut self.channel else { return self.answered(bytes) };
+        let Some(record) = self.inbound.take_record(bytes)? else { return Ok(Taken::Nothing) };
+        let taken = stream.open(channel, record, have)?;
+        self.inbound.clear();
+        self.is_welcome |= matches!(taken, Taken::Welcome { .. });
+        Ok(taken)
+    }
+
+    fn answered(&mut self, bytes: &mut &[u8]) -> Result<Taken, Refusal> {
+        let Some(answer) = self.inbound.take(ANSWER_LEN, bytes) else { return Ok(Taken::Nothing) };
+        let call = self.call.take().ok_or(Refusal::BadHandshake)?;
+        let (channel, boot) = call.answered(answer)?;
+        self.inbound.clear();
+        self.channel = Some(channel);
+        Ok(Taken::Connected { boot })
+    }
+
+    /// The leader is to be told again how far we are.
+    pub(super) const fn confirm(&mut self) {
+        self.is_confirm_due = true;
+    }
+
+    /// The leader is to be told how far we are, if that is more than it was told.
+    pub(super) fn confirm_progress(&mut self, have: LogPoint) {
+        self.is_confirm_due |= self.confirmed != Some(have);
+    }
+
+    /// Nothing more is heard, and no more than farewell said.
+    pub(super) fn say_farewell(&mut self, reason: ByeReason) {
+        self.farewell.get_or_insert(reason);
+    }
+
+    /// Whether the last words were taken.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_farewell_said && self.outbound.is_empty()
+    }
+
+    /// Writes what is to be sent to the front of `out`; returns how much.
+    pub(super) fn transmit(
+        &mut self,
+        have: Option<LogPoint>,
+        out: &mut [u8],
+    ) -> Result<usize, Refusal> {
+        let mut written = self.outbound.move_to(out);
+        while written < out.len() && self.channel.is_some() {
+            let Some(message) = self.next_message(have) else { break };
+            self.message.clear();
+            message.encode(&mut self.message);
+            let Some(channel) = &mut self.channel else { break };
+            written += self.outbound.seal(channel, &self.message, &mut out[written..])?;
+        }
+        Ok(written)
+    }
+
+    fn next_message(&mut self, have: Option<LogPoint>) -> Option<FromFollower> {
+        if !std::mem::replace(&mut self.is_hello_said, true) {
+            return Some(FromFollower::Hello { have });
+        }
+        if let Some(reason) = self.farewell {
+            let is_new = !std::mem::replace(&mut self.is_farewell_said, true);
+            return is_new.then_some(FromFollower::Bye { reason });
+        }
+        let point = have.filter(|_| std::mem::take(&mut self.is_confirm_due))?;
+        self.confirmed = Some(point);
+        Some(FromFollower::Confirm { position: point.position, digest: point.digest })
+    }
+}

@@ -1,0 +1,128 @@
+//! The snapshot that a follower is given when the buffer does not reach back to where it is.
+
+use std::collections::VecDeque;
+
+use locum_types::{Instant, LogPosition, NodeId};
+
+use super::{Leader, Stage};
+use crate::codec::{FromLeader, MESSAGE_HEAD_MAX};
+use crate::point::LogPoint;
+use crate::record::MESSAGE_LEN_MAX;
+
+/// Why a snapshot cannot begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotRefused {
+    /// The follower needs none: it is gone, or has begun one.
+    #[error("node {0} does not wait for a snapshot: wait until one is requested")]
+    NotWanted(NodeId),
+    /// The log does not reach from there to here any more, or not yet.
+    #[error("the log after position {0} is not kept: make a snapshot of the present state")]
+    OutOfReach(LogPosition),
+    /// There is no such snapshot.
+    #[error("a snapshot has at least one byte")]
+    Empty,
+}
+
+/// A snapshot on its way.
+pub(crate) struct Snapshot {
+    point: LogPoint,
+    len: u64,
+    is_announced: bool,
+    /// What was offered and not sent.
+    waiting: VecDeque<u8>,
+    /// How many bytes were not offered yet.
+    missing: u64,
+}
+
+impl Snapshot {
+    /// Writes its announcement, or the next of its bytes, if there are any.
+    pub(super) fn next_message(&mut self, out: &mut Vec<u8>) -> bool {
+        if !self.is_announced {
+            self.is_announced = true;
+            FromLeader::Snapshot { point: self.point, len: self.len }.encode(out);
+            return true;
+        }
+        let (bytes, _) = self.waiting.as_slices();
+        if bytes.is_empty() {
+            return false;
+        }
+        let bytes = &bytes[..bytes.len().min(MESSAGE_LEN_MAX - MESSAGE_HEAD_MAX)];
+        FromLeader::Chunk { bytes }.encode(out);
+        let len = bytes.len();
+        self.waiting.drain(..len);
+        true
+    }
+
+    /// Whether its last byte was sent.
+    pub(super) fn is_sent(&self) -> bool {
+        self.missing == 0 && self.waiting.is_empty()
+    }
+}
+
+/// How a snapshot travels.
+impl Leader {
+    /// Begins the snapshot that was requested for `follower`: `len` bytes that hold the state at `position`. The
+    /// log from there on is kept for the follower until it has confirmed it, as far as the buffer has room.
+    ///
+    /// # Errors
+    /// Nobody waits for it, or the log does not reach that far back.
+    pub fn begin_snapshot(
+        &mut self,
+        now: Instant,
+        follower: NodeId,
+        position: LogPosition,
+        len: u64,
+    ) -> Result<(), SnapshotRefused> {
+        let (point, end) =
+            self.log.locate(position).ok_or(SnapshotRefused::OutOfReach(position))?;
+        let window = self.config.snapshot_window;
+        let following = self
+            .index_of(follower)
+            .and_then(|index| self.sessions[index].following_mut())
+            .filter(|following| following.stage == Stage::Snapshot && following.snapshot.is_none())
+            .ok_or(SnapshotRefused::NotWanted(follower))?;
+        if len == 0 {
+            return Err(SnapshotRefused::Empty);
+        }
+        following.snapshot = Some(Snapshot {
+            point,
+            len,
+            is_announced: false,
+            waiting: VecDeque::with_capacity(window),
+            missing: len,
+        });
+        following.confirmed = position;
+        following.sent = end;
+        following.progress = now;
+        Ok(())
+    }
+
+    /// How many bytes of its snapshot `follower` can be offered now. It grows as
+    /// [`poll_transmit`](Leader::poll_transmit) takes what was offered before.
+    pub fn snapshot_room(&self, follower: NodeId) -> usize {
+        self.snapshot(follower).map_or(0, |snapshot| {
+            let room = self.config.snapshot_window.saturating_sub(snapshot.waiting.len());
+            room.min(usize::try_from(snapshot.missing).unwrap_or(usize::MAX))
+        })
+    }
+
+    /// Takes the next bytes of the snapshot for `follower`; returns how many: as many as there is room for.
+    #[must_use = "what was not taken must be offered again"]
+    pub fn offer_chunk(&mut self, follower: NodeId, bytes: &[u8]) -> usize {
+        let taken = bytes.len().min(self.snapshot_room(follower));
+        let snapshot = self
+            .index_of(follower)
+            .and_then(|index| self.sessions[index].following_mut()?.snapshot.as_mut());
+        if let Some(snapshot) = snapshot {
+            snapshot.waiting.extend(&bytes[..taken]);
+            snapshot.missing -= taken as u64;
+            self.counters.snapshot_bytes += taken as u64;
+        }
+        taken
+    }
+
+    fn snapshot(&self, follower: NodeId) -> Option<&super::snapshot::Snapshot> {
+        let index = self.index_of(follower)?;
+        self.sessions[index].following()?.snapshot.as_ref()
+    }
+}

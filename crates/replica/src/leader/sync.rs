@@ -1,0 +1,176 @@
+//! Who is in sync, who no longer is, and what is committed because of that.
+
+use locum_types::{Instant, LogPosition};
+
+use super::{Leader, LeaderEvent, Session, Stage};
+use crate::codec::ByeReason;
+use crate::io::{Deadline, DropReason};
+use crate::refusal::Refusal;
+
+/// What was confirmed, and how time passes.
+impl Leader {
+    /// The last entry on which something that leaves may depend: all that are waited for have confirmed it. With
+    /// nobody to wait for it is the head. Never goes back.
+    ///
+    /// A follower that is about to be in sync is waited for already, but only for what is appended from now on:
+    /// what came before may have left, and it is called in sync only after it has confirmed that.
+    pub fn commit_position(&self) -> LogPosition {
+        self.sessions
+            .iter()
+            .filter_map(Session::following)
+            .filter_map(|following| match following.stage {
+                Stage::InSync => Some(following.confirmed),
+                Stage::Candidate { until } => Some(following.confirmed.max(until)),
+                Stage::Snapshot | Stage::CatchingUp => None,
+            })
+            .min()
+            .unwrap_or(self.head().position)
+    }
+
+    /// Whether at least one follower is in sync.
+    pub const fn is_protected(&self) -> bool {
+        self.protected
+    }
+
+    /// Judges those who are too slow. To be called when the time of [`poll_deadline`](Leader::poll_deadline)
+    /// has come; more often does no harm.
+    pub fn tick(&mut self, now: Instant) {
+        let mut index = 0;
+        while index < self.sessions.len() {
+            let connection = self.sessions[index].connection;
+            let due = self.session_deadline(&self.sessions[index]).filter(|(at, _)| *at <= now);
+            match due.map(|(_, deadline)| deadline) {
+                Some(Deadline::Hello) => self.refuse(now, index, Refusal::TooLate),
+                Some(Deadline::Confirmation | Deadline::JoinStall) => {
+                    self.counters.too_slow += 1;
+                    self.end(now, index, DropReason::Bye(ByeReason::TooSlow));
+                }
+                Some(Deadline::Farewell) => self.forget(index),
+                // What is to be said leaves by `poll_transmit`; the last is a follower's.
+                Some(Deadline::KeepAlive | Deadline::Trust) | None => {}
+            }
+            let is_still_there =
+                self.sessions.get(index).is_some_and(|session| session.connection == connection);
+            index += usize::from(is_still_there);
+        }
+    }
+
+    /// When the leader wants its next turn, and why. A sign of life is sent by
+    /// [`poll_transmit`](Leader::poll_transmit), the rest is for [`tick`](Leader::tick).
+    pub fn poll_deadline(&self) -> Option<(Instant, Deadline)> {
+        let judging = self.sessions.iter().filter_map(|session| self.session_deadline(session));
+        let speaking = self.sessions.iter().filter_map(Session::following);
+        let speaking = speaking
+            .map(|following| (following.spoken + self.config.keep_alive, Deadline::KeepAlive));
+        judging.chain(speaking).min_by_key(|(at, _)| *at)
+    }
+
+    /// When a session is to be judged, and for what.
+    fn session_deadline(&self, session: &Session) -> Option<(Instant, Deadline)> {
+        if let Some(until) = session.farewell_until() {
+            return Some((until, Deadline::Farewell));
+        }
+        let Some(following) = session.following() else {
+            return Some((session.since + self.config.hello_within, Deadline::Hello));
+        };
+        if following.is_waited_for() {
+            let appended = self.log.appended_after(following.confirmed)?;
+            return Some((appended + self.config.dead_after, Deadline::Confirmation));
+        }
+        // Who waits for this node to make a snapshot does not stall.
+        let may_stall = following.needs_log();
+        may_stall.then(|| (following.progress + self.config.join_stall, Deadline::JoinStall))
+    }
+
+    /// A follower says that it has applied everything up to a point.
+    pub(super) fn confirmed(
+        &mut self,
+        now: Instant,
+        index: usize,
+        position: LogPosition,
+        digest: u64,
+    ) {
+        let located = self.log.locate(position);
+        let Some(following) = self.sessions[index].following_mut() else { return };
+        let is_sent = located.is_some_and(|(_, end)| end <= following.sent);
+        let is_sent = is_sent && following.stage != Stage::Snapshot;
+        if !is_sent || position < following.confirmed {
+            self.end(now, index, DropReason::Bye(ByeReason::Protocol));
+            return;
+        }
+        if located.is_some_and(|(point, _)| point.digest != digest) {
+            self.counters.diverged += 1;
+            self.end(now, index, DropReason::Bye(ByeReason::Diverged));
+            return;
+        }
+        following.confirmed = position;
+        following.progress = now;
+        self.judge_stage(now, index);
+    }
+
+    /// Whoever has nearly everything is waited for; whoever has everything since then is in sync.
+    fn judge_stage(&mut self, now: Instant, index: usize) {
+        let head = self.head().position;
+        let Some(following) = self.sessions[index].following() else { return };
+        let mut stage = following.stage;
+        if stage == Stage::CatchingUp {
+            // Half of the time that it has is left for what it lacks: nobody is waited for only to be dropped.
+            let is_near = self
+                .log
+                .appended_after(following.confirmed)
+                .is_none_or(|at| now < at + self.config.dead_after / 2);
+            if is_near {
+                stage = Stage::Candidate { until: head };
+            }
+        }
+        let (follower, position) = (following.node, following.confirmed);
+        let is_in_sync = matches!(stage, Stage::Candidate { until } if until <= position);
+        if is_in_sync {
+            stage = Stage::InSync;
+        }
+        if let Some(following) = self.sessions[index].following_mut() {
+            following.stage = stage;
+        }
+        if is_in_sync {
+            self.counters.in_sync += 1;
+            self.event(LeaderEvent::InSync { follower, position });
+            self.judge_protection();
+        }
+    }
+
+    /// Says so when the first follower is in sync, or none any more.
+    pub(super) fn judge_protection(&mut self) {
+        let mut in_sync = self.sessions.iter().filter_map(Session::following);
+        let protected = in_sync.any(|following| following.stage == Stage::InSync);
+        if protected == self.protected {
+            return;
+        }
+        self.protected = protected;
+        let event = if protected { LeaderEvent::Protected } else { LeaderEvent::Unprotected };
+        self.counters.unprotected += u64::from(!protected);
+        self.event(event);
+    }
+
+    /// Drops whoever needs the oldest entry that is kept.
+    pub(super) fn drop_at_floor(&mut self, now: Instant) {
+        let floor = self.log.floor();
+        self.drop_where(now, |confirmed| confirmed == floor);
+    }
+
+    /// Drops whoever follows the log.
+    pub(super) fn drop_all(&mut self, now: Instant) {
+        self.drop_where(now, |_| true);
+    }
+
+    fn drop_where(&mut self, now: Instant, condition: impl Fn(LogPosition) -> bool) {
+        for index in 0..self.sessions.len() {
+            let is_meant = self.sessions[index]
+                .following()
+                .is_some_and(|following| following.needs_log() && condition(following.confirmed));
+            if is_meant {
+                self.counters.overflowed += 1;
+                self.end(now, index, DropReason::Bye(ByeReason::Overflow));
+            }
+        }
+    }
+}
