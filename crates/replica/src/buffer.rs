@@ -124,17 +124,14 @@ impl LogBuffer {
         self.head
     }
 
-    /// Appends the digest of the state at the head, if there is room.
-    pub(crate) fn append_state_digest(&mut self, digest: u64) -> bool {
-        let len = self.encode_item(&Item::StateDigest { position: self.head.position, digest });
-        let fits = self.has_room(len);
-        if fits {
-            self.append_item();
-        }
-        fits
+    /// Encodes the digest of the state at the head; returns how many bytes of the stream it will take.
+    /// [`LogBuffer::append_item`] appends it.
+    pub(crate) fn encode_state_digest(&mut self, digest: u64) -> usize {
+        self.encode_item(&Item::StateDigest { position: self.head.position, digest })
     }
 
-    fn append_item(&mut self) {
+    /// Appends the encoded item, for which there is room.
+    pub(crate) fn append_item(&mut self) {
         self.bytes.extend(&self.length);
         self.bytes.extend(&self.item);
     }

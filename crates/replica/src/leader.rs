@@ -3,6 +3,7 @@
 //! What belongs here: the log, who is connected, and what is asked of the embedding. What does not: one
 //! session ([`session`]), and when a follower is in sync, and no longer ([`sync`]).
 
+mod journal;
 mod session;
 mod snapshot;
 mod status;
@@ -89,11 +90,16 @@ impl Leader {
             self.drop_all(now);
             return self.log.pass().position;
         }
+        self.make_room(now, len);
+        self.log.commit(now).position
+    }
+
+    /// Forgets the oldest entries until `len` bytes fit, and drops whoever needs them.
+    fn make_room(&mut self, now: Instant, len: usize) {
         while !self.log.has_room(len) {
             self.drop_at_floor(now);
             self.log.evict();
         }
-        self.log.commit(now).position
     }
 
     /// The point after the last entry.
@@ -101,16 +107,18 @@ impl Leader {
         self.log.head()
     }
 
-    /// What `digest` the state has at the head, as [`LeaderRequest::StateDigest`] asked. The followers will
-    /// compare theirs. Returns whether it was taken: not if an entry was appended meanwhile, or the buffer is full.
-    pub fn state_digest(&mut self, position: LogPosition, digest: u64) -> bool {
-        let taken = position == self.head().position && self.log.append_state_digest(digest);
-        let counter = if taken {
-            &mut self.counters.state_digests
+    /// What `digest` the state has at `position`, as [`LeaderRequest::StateDigest`] asked. The followers will
+    /// compare theirs. Returns whether it was taken: not if an entry was appended meanwhile.
+    pub fn state_digest(&mut self, now: Instant, position: LogPosition, digest: u64) -> bool {
+        let taken = position == self.head().position;
+        if taken {
+            let len = self.log.encode_state_digest(digest);
+            self.make_room(now, len);
+            self.log.append_item();
+            self.counters.state_digests += 1;
         } else {
-            &mut self.counters.state_digests_left_out
-        };
-        *counter += 1;
+            self.counters.state_digests_left_out += 1;
+        }
         self.state_digest_at = self.head().position;
         self.state_digest_asked = false;
         taken
