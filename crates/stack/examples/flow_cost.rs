@@ -90,6 +90,7 @@ impl Client {
             negotiated: Negotiated { mss: 1460, window_scale: Some(7), sack: true },
             local_isn: self.ack.wrapping_sub(1),
             remote_isn: self.sequence.wrapping_sub(1),
+            via: CLIENT_MAC.0,
             delivered: 0,
             held: Vec::new(),
             acked: 0,

@@ -9,7 +9,7 @@ use crate::flow::{Flow, Past};
 use crate::forge::Forged;
 use crate::log::Entry;
 use crate::parse::{Segment, offered};
-use crate::stack::{ETHERNET_HEADER, Stack};
+use crate::stack::{ETHERNET_HEADER, ETHERNET_SOURCE, Stack};
 use crate::table::{Key, Table};
 use crate::{Tuple, isn};
 
@@ -52,6 +52,8 @@ impl<D: Device> Stack<D> {
             self.counters.syns_over_limit += 1;
             return;
         }
+        let via =
+            frame.get(ETHERNET_SOURCE).and_then(|mac| mac.try_into().ok()).unwrap_or_default();
         let number = isn::choose(&self.config.isn_key, &segment.tuple, now);
         let packet = frame.get(ETHERNET_HEADER..).unwrap_or(&[]);
         let accepted = self.forge.accept(now, &segment.tuple, number, packet, limits);
@@ -67,6 +69,7 @@ impl<D: Device> Stack<D> {
             negotiated,
             local_isn: number,
             remote_isn: segment.sequence,
+            via,
             window: segment.window,
         };
         let key = self.insert(now, listener, segment.tuple, forged, past);
@@ -76,6 +79,7 @@ impl<D: Device> Stack<D> {
             negotiated: flow.negotiated,
             local_isn: flow.local_isn,
             remote_isn: segment.sequence,
+            via,
         });
         if let Some(entry) = accepted {
             self.record(now, &entry);

@@ -34,6 +34,8 @@ pub(crate) struct Flow {
     pub(crate) local_isn: u32,
     /// The number after the client's SYN: where its stream begins.
     pub(crate) first_byte: u32,
+    /// The MAC that the client's SYN came from.
+    pub(crate) via: [u8; 6],
     /// The client's window, as its last segment in order carried it.
     pub(crate) window: u16,
     /// Bytes of its stream that were handed to the service.
@@ -92,6 +94,8 @@ pub(crate) struct Past {
     pub(crate) local_isn: u32,
     /// The sequence number of the client's SYN.
     pub(crate) remote_isn: u32,
+    /// The MAC that it came from.
+    pub(crate) via: [u8; 6],
     /// The client's window, not scaled.
     pub(crate) window: u16,
 }
@@ -133,6 +137,7 @@ impl Flow {
             negotiated: past.negotiated,
             local_isn: past.local_isn,
             first_byte: past.remote_isn.wrapping_add(1),
+            via: past.via,
             window: past.window,
             delivered: 0,
             held: 0,

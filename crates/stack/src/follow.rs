@@ -46,6 +46,24 @@ impl<D: Device> Stack<D> {
         self.asleep.len()
     }
 
+    /// Begins a log of its own. Connections that were followed are lost, and services told so: what this stack
+    /// knows of them may be old.
+    pub fn begin_history(&mut self, now: Instant) {
+        let ids: Vec<FlowId> = self.shadows.ids().collect();
+        for id in ids {
+            let Some((image, _)) = self.shadows.take(id) else { continue };
+            let index = self.listener(image.tuple.local.port()).filter(|_| image.opened);
+            self.counters.flows_lost += 1;
+            if let Some(index) = index {
+                let event = Event::Closed { flow: id, reason: CloseReason::TimedOut };
+                self.tell(now, index, None, event);
+            }
+        }
+        self.asleep.clear();
+        self.table.skip_ids(self.shadows.highest());
+        self.position = LogPosition::default();
+    }
+
     /// Gives its place to another node, and may follow it: what this stack knows of its connections it goes on
     /// knowing, but they are the other node's now. Services are told nothing.
     pub fn retire(&mut self) {

@@ -23,6 +23,8 @@ pub struct FlowImage {
     pub local_isn: u32,
     /// The sequence number of the client's SYN.
     pub remote_isn: u32,
+    /// The MAC that its SYN came from: the client's, or its gateway's.
+    pub via: [u8; 6],
     /// Bytes of the client's stream that the service was told of.
     pub delivered: u64,
     /// The bytes after those: received and acknowledged, but not delivered yet.
@@ -140,6 +142,7 @@ mod tests {
             negotiated: Negotiated { mss: 1460, window_scale: Some(7), sack: true },
             local_isn: u32::MAX,
             remote_isn: u32::MAX - 1,
+            via: [2, 0, 0, 0, 0, 2],
             delivered: 0,
             held: Vec::new(),
             acked: 0,

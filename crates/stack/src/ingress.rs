@@ -2,7 +2,7 @@
 
 use locum_types::Instant;
 use smoltcp::phy::{Device, RxToken as _};
-use smoltcp::wire::{IpAddress, IpCidr};
+use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
 
 use crate::filter::{Verdict, judge};
 use crate::neighbours::introduction;
@@ -154,15 +154,24 @@ impl<D: Device> Stack<D> {
 
     /// Tells smoltcp where a client is, before it has to ask.
     fn learn(&mut self, now: Instant, parsed: &Parsed) {
-        let Some((source, destination)) = parsed.ends else { return };
+        let Some(ends) = parsed.ends else { return };
+        self.introduce(now, ends, parsed.source_mac);
+    }
+
+    /// Tells smoltcp by which MAC the source of a packet to one of our addresses is reached.
+    pub(crate) fn introduce(
+        &mut self,
+        now: Instant,
+        (source, destination): (IpAddress, IpAddress),
+        mac: EthernetAddress,
+    ) {
         if !source.is_unicast() {
             return;
         }
         let Some((ours, neighbour)) = self.next_hop(source, destination) else { return };
-        if self.neighbours.note(now, neighbour, parsed.source_mac) {
+        if self.neighbours.note(now, neighbour, mac) {
             self.counters.neighbours_learned += 1;
-            let us = self.config.mac;
-            if let Some(frame) = introduction(us, ours, parsed.source_mac, neighbour) {
+            if let Some(frame) = introduction(self.config.mac, ours, mac, neighbour) {
                 self.feed(now, &frame, Destination::Misc);
             }
         }

@@ -28,6 +28,8 @@ pub enum Entry<'a> {
         local_isn: u32,
         /// The sequence number of the client's SYN.
         remote_isn: u32,
+        /// The MAC it came from: the client's, or its gateway's.
+        via: [u8; 6],
     },
     /// The handshake is complete: the service was told so.
     Opened {

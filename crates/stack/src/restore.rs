@@ -96,6 +96,8 @@ impl<D: Device> Stack<D> {
         let forged = self.forge.materialise(now, image, &self.config.limits);
         let forged = forged.ok_or(RestoreRefused::Impossible { flow })?;
         let restored = Flow::new(flow, tuple, listener, forged, Past::of(image), now);
+        let ends = (tuple.remote.ip().into(), tuple.local.ip().into());
+        self.introduce(now, ends, EthernetAddress(image.via));
         let key = self.table.insert_as(restored.with(image));
         self.counters.flows_restored += 1;
         if image.opened {
@@ -225,6 +227,7 @@ impl Past {
             negotiated: image.negotiated,
             local_isn: image.local_isn,
             remote_isn: image.remote_isn,
+            via: image.via,
             window: image.window,
         }
     }
@@ -272,6 +275,7 @@ impl Flow {
             negotiated: self.negotiated,
             local_isn: self.local_isn,
             remote_isn: self.first_byte.wrapping_sub(1),
+            via: self.via,
             delivered: self.delivered.wrapping_add(received),
             held: Vec::new(),
             acked: u64::from(number.wrapping_sub(self.local_isn).wrapping_sub(1)),
@@ -307,6 +311,7 @@ impl Flow {
             negotiated: self.negotiated,
             local_isn: self.local_isn,
             remote_isn: self.first_byte.wrapping_sub(1),
+            via: self.via,
             delivered: self.delivered,
             held,
             acked: self.acked,

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use locum_types::Instant;
 
 use crate::Tuple;
+use crate::flow::Past;
 use crate::forge::Negotiated;
 use crate::image::FlowImage;
 use crate::log::Entry;
@@ -49,6 +50,7 @@ struct Shadow {
     negotiated: Negotiated,
     local_isn: u32,
     remote_isn: u32,
+    via: [u8; 6],
     delivered: u64,
     held: VecDeque<u8>,
     acked: u64,
@@ -71,6 +73,7 @@ impl Shadow {
             negotiated: self.negotiated,
             local_isn: self.local_isn,
             remote_isn: self.remote_isn,
+            via: self.via,
             delivered: self.delivered,
             held: self.held.iter().copied().collect(),
             acked: self.acked,
@@ -194,8 +197,9 @@ impl Shadows {
         service: &mut dyn Service,
     ) -> Result<(), Misfit> {
         match *entry {
-            Entry::Accepted { flow, tuple, negotiated, local_isn, remote_isn } => {
-                self.insert(flow, Shadow::accepted(tuple, negotiated, local_isn, remote_isn))
+            Entry::Accepted { flow, tuple, negotiated, local_isn, remote_isn, via } => {
+                let past = Past { negotiated, local_isn, remote_isn, via, window: 0 };
+                self.insert(flow, Shadow::accepted(tuple, past))
             }
             Entry::Opened { flow, window } => {
                 let shadow = self.get(flow)?;
@@ -272,17 +276,19 @@ impl Shadows {
 }
 
 impl Shadow {
-    fn accepted(tuple: Tuple, negotiated: Negotiated, local_isn: u32, remote_isn: u32) -> Self {
+    fn accepted(tuple: Tuple, past: Past) -> Self {
+        let Past { negotiated, local_isn, remote_isn, via, window } = past;
         Shadow {
             tuple,
             negotiated,
             local_isn,
             remote_isn,
+            via,
             delivered: 0,
             held: VecDeque::new(),
             acked: 0,
             unacked: VecDeque::new(),
-            window: 0,
+            window,
             opened: false,
             paused: false,
             client_fin: false,
@@ -301,6 +307,7 @@ impl From<FlowImage> for Shadow {
             negotiated: image.negotiated,
             local_isn: image.local_isn,
             remote_isn: image.remote_isn,
+            via: image.via,
             delivered: image.delivered,
             held: image.held.into(),
             acked: image.acked,

@@ -21,6 +21,8 @@ use crate::{Config, Counters, Status};
 
 /// Ethernet header: what a device's MTU counts beside the IP packet.
 pub(crate) const ETHERNET_HEADER: usize = 14;
+/// Where the source address stands in it.
+pub(crate) const ETHERNET_SOURCE: std::ops::Range<usize> = 6..12;
 
 /// A service that cannot be added.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -183,7 +183,7 @@ mod tests {
             local: std::net::SocketAddr::from(([10, 0, 0, 1], 80)),
         };
         let negotiated = Negotiated { mss: 1_460, window_scale: None, sack: false };
-        let past = Past { negotiated, local_isn: 1, remote_isn: 0, window: 100 };
+        let past = Past { negotiated, local_isn: 1, remote_isn: 0, via: [0; 6], window: 100 };
         let limits = Limits { rx_buffer: 64, tx_buffer: 64, ..Limits::default() };
         let forged = listening(&tuple, &limits).expect("a valid flow");
         (table.insert(|id| Flow::new(id, tuple, 0, forged, past, Instant::ZERO)), tuple)

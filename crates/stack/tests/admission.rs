@@ -330,6 +330,7 @@ fn established() -> (FlowImage, Raw) {
         negotiated: Negotiated { mss: 1_000, window_scale: None, sack: true },
         local_isn: 76,
         remote_isn: 4_294_967_289,
+        via: CLIENT_MAC.0,
         delivered: 0,
         held: Vec::new(),
         acked: 0,

@@ -44,13 +44,14 @@ pub fn encode_entry(out: &mut Vec<u8>, time: Instant, entry: &Entry<'_>) {
         put(out, flow.0);
     };
     match *entry {
-        Entry::Accepted { flow, tuple, negotiated, local_isn, remote_isn } => {
+        Entry::Accepted { flow, tuple, negotiated, local_isn, remote_isn, via } => {
             of_flow(out, ACCEPTED, flow);
             put_address(out, tuple.remote);
             put_address(out, tuple.local);
             put_negotiated(out, negotiated);
             out.extend_from_slice(&local_isn.to_be_bytes());
             out.extend_from_slice(&remote_isn.to_be_bytes());
+            out.extend_from_slice(&via);
         }
         Entry::Opened { flow, window } => {
             of_flow(out, OPENED, flow);
@@ -146,8 +147,10 @@ fn accepted(mut reader: Reader<'_>) -> Result<Entry<'_>, Malformed> {
     let (remote, local) = (address(&mut reader)?, address(&mut reader)?);
     let negotiated = negotiated(&mut reader)?;
     let (local_isn, remote_isn) = (reader.u32()?, reader.u32()?);
+    let via = reader.mac()?;
     reader.end()?;
-    Ok(Entry::Accepted { flow, tuple: Tuple { remote, local }, negotiated, local_isn, remote_isn })
+    let tuple = Tuple { remote, local };
+    Ok(Entry::Accepted { flow, tuple, negotiated, local_isn, remote_isn, via })
 }
 
 /// Bytes of a stream: there is no entry about none.

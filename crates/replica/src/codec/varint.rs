@@ -73,6 +73,10 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
+    pub(crate) fn mac(&mut self) -> Result<[u8; 6], Malformed> {
+        self.array()
+    }
+
     pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
         self.array().map(u64::from_be_bytes)
     }

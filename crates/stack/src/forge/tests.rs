@@ -11,6 +11,7 @@ fn image(next: u32) -> FlowImage {
         negotiated: Negotiated { mss: 1460, window_scale: Some(7), sack: true },
         local_isn: next.wrapping_sub(1),
         remote_isn: next.rotate_left(7).wrapping_sub(1),
+        via: [0; 6],
         delivered: 0,
         held: Vec::new(),
         acked: 0,
