@@ -43,6 +43,17 @@ pub struct NodeConfig {
     pub limits: Limits,
     /// Largest IP packet on the link, in bytes.
     pub mtu: usize,
+    /// Whether connections and services survive this node.
+    pub replication: Option<Replication>,
+}
+
+/// How a node keeps copies of its connections and services on others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replication {
+    /// The TCP port of node addresses on which the log is given.
+    pub port: u16,
+    /// Bytes of recent entries that are kept for followers.
+    pub buffer: usize,
 }
 
 /// What a node draws at random when it starts; the simulator draws it from its seed.

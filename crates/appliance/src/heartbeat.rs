@@ -222,6 +222,11 @@ impl HeartbeatHalf {
         self.monitor.poll_deadline()
     }
 
+    /// The other node that is active, as far as this one knows.
+    pub fn active_peer(&self) -> Option<NodeId> {
+        self.monitor.active_peer()
+    }
+
     /// True while this node waits for its successor's first active beat: frames received before that
     /// beat are still this node's to answer.
     pub fn is_handing_over(&self) -> bool {

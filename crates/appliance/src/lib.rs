@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+mod channels;
 mod config;
 mod datagram;
 mod endpoint;
@@ -16,9 +17,11 @@ mod endpoint;
 pub mod fuzzing;
 mod heartbeat;
 mod node;
+mod replication;
 mod service;
 
-pub use config::{NodeConfig, Peer, Seeds, ServicePort};
+pub use config::{NodeConfig, Peer, Replication, Seeds, ServicePort};
 pub use heartbeat::{Announcement, HeartbeatHalf, HeartbeatStatus, Notice, Port, WillFrame};
 pub use node::{Node, NodeStatus, SteeringCounters};
+pub use replication::ReplicationStatus;
 pub use service::{ServiceHalf, ServiceStatus};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use locum_gate::{Identity, Steer, steer};
 use locum_monitor::Input;
 use locum_stack::AddServiceError;
-use locum_types::{Health, Instant, Mode, ModeCell};
+use locum_types::{Health, Instant, LogPosition, Mode, ModeCell};
 
 use crate::{
     Announcement, HeartbeatHalf, HeartbeatStatus, NodeConfig, Notice, Port, Seeds, ServiceHalf,
@@ -25,6 +25,8 @@ pub struct SteeringCounters {
     pub heartbeat: u64,
     /// Frames for both.
     pub both: u64,
+    /// Frames of the replication channels.
+    pub replication: u64,
     /// Frames for other stations, flooded by a switch.
     pub neither: u64,
     /// Of those for the heartbeat half: lost for want of room.
@@ -34,7 +36,7 @@ pub struct SteeringCounters {
 impl SteeringCounters {
     /// Frames received.
     pub fn frames(&self) -> u64 {
-        self.service + self.heartbeat + self.both + self.neither
+        self.service + self.heartbeat + self.both + self.replication + self.neither
     }
 }
 
@@ -63,6 +65,8 @@ pub struct Node {
     service_has_more: bool,
     /// The first announcement is to leave, before the beats.
     announcing: bool,
+    /// The position that the monitor knows.
+    position: LogPosition,
 }
 
 impl Node {
@@ -88,6 +92,7 @@ impl Node {
             health: Health::Ok,
             service_has_more: false,
             announcing: false,
+            position: LogPosition::default(),
         })
     }
 
@@ -110,6 +115,10 @@ impl Node {
                 self.steering.both += 1;
                 self.service.push(frame);
                 self.post(port, frame);
+            }
+            Steer::Replication => {
+                self.steering.replication += 1;
+                self.service.push_replication(frame);
             }
             Steer::Neither => self.steering.neither += 1,
         }
@@ -134,7 +143,9 @@ impl Node {
         self.heartbeat.end_turn(now);
         self.service.set_leaving(self.heartbeat.is_handing_over());
         self.carry_announcement(now);
+        self.service.set_active(now, self.heartbeat.active_peer());
         self.service_has_more = self.service.poll(now);
+        self.report_position(now);
         let sighted = self.report_sightings(now);
         self.service_has_more || sighted
     }
@@ -160,6 +171,10 @@ impl Node {
         }
         if let Some(result) = self.heartbeat.poll_transmit(&mut send) {
             return Some(result);
+        }
+        let replication = self.service.poll_replication(|frame| send(Port::Service, frame));
+        if replication.is_some() {
+            return replication;
         }
         self.service.poll_transmit(now, |frame| send(Port::Service, frame))
     }
@@ -204,6 +219,14 @@ impl Node {
             self.steering.inbox_full += 1;
         } else {
             self.inbox.push_back((port, frame.to_vec()));
+        }
+    }
+
+    /// What this node's copy is worth goes into its beats.
+    fn report_position(&mut self, now: Instant) {
+        let position = self.service.position();
+        if std::mem::replace(&mut self.position, position) != position {
+            self.heartbeat.handle(now, Input::Position(position));
         }
     }
 

@@ -1,13 +1,15 @@
 //! The service half of a node: the stack behind its gate, between two queues of frames.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use locum_gate::{FrameQueue, Gate, GateCounters, QueueCounters, Sighting};
 use locum_stack::{AddServiceError, Stack};
 use locum_types::sabotage::{Sabotage, sabotaged};
-use locum_types::{Health, Instant, Mode, ModeCell};
+use locum_types::{Health, Instant, LogPosition, Mode, ModeCell, NodeId};
 use smoltcp::wire::EthernetAddress;
 
+use crate::replication::{ReplicationStatus, Replicator};
 use crate::{NodeConfig, Seeds, ServicePort};
 
 /// Frames each way that may wait for one turn: a burst of 512 full frames is 6 ms of gigabit Ethernet.
@@ -28,6 +30,8 @@ pub struct ServiceStatus {
     pub fenced_frames: u64,
     /// Flows and drops of the stack.
     pub stack: locum_stack::Status,
+    /// Whether and how it is replicated.
+    pub replication: Option<ReplicationStatus>,
 }
 
 /// The stack, its services, and the gate through which all their frames pass.
@@ -39,6 +43,11 @@ pub struct ServiceHalf {
     fenced_frames: u64,
     node_mac: EthernetAddress,
     leaving: bool,
+    replicator: Option<Replicator>,
+    /// Frames that wait for entries: how many of all frames ever queued, and up to which entry.
+    holds: VecDeque<(u64, LogPosition)>,
+    /// Frames that were taken from the queue, ever.
+    taken: u64,
 }
 
 impl ServiceHalf {
@@ -56,8 +65,18 @@ impl ServiceHalf {
         for ServicePort { port, service } in services {
             stack.add_service(port, service)?;
         }
-        let node_mac = config.identity.node_mac();
-        Ok(ServiceHalf { stack, cell, serving: None, fenced_frames: 0, node_mac, leaving: false })
+        let replicator = config.replication.as_ref();
+        Ok(ServiceHalf {
+            stack,
+            cell,
+            serving: None,
+            fenced_frames: 0,
+            node_mac: config.identity.node_mac(),
+            leaving: false,
+            replicator: replicator.map(|with| Replicator::new(config, with, seeds, now)),
+            holds: VecDeque::new(),
+            taken: 0,
+        })
     }
 
     /// Queues a frame received for the service; false if it was dropped for want of room.
@@ -86,8 +105,58 @@ impl ServiceHalf {
     /// Does a bounded amount of work; true if there is more to do at once.
     pub fn poll(&mut self, now: Instant) -> bool {
         self.follow_mode(now);
+        if let Some(replicator) = &mut self.replicator {
+            replicator.receive(now, &mut self.stack);
+        }
         self.stack.device_mut().poll(now);
-        self.stack.poll(now)
+        let more = self.stack.poll(now);
+        if let Some(replicator) = &mut self.replicator {
+            replicator.send(now, &mut self.stack);
+            self.hold_frames();
+        }
+        more
+    }
+
+    /// Queues a frame received for the replication channels; false if it was dropped for want of room.
+    pub fn push_replication(&mut self, frame: &[u8]) -> bool {
+        self.replicator.as_mut().is_some_and(|replicator| replicator.push(frame))
+    }
+
+    /// Says who is active, if it is another node: that one is followed.
+    pub fn set_active(&mut self, now: Instant, active: Option<NodeId>) {
+        if let Some(replicator) = &mut self.replicator {
+            replicator.set_active(now, active);
+        }
+    }
+
+    /// How far this node's copy of the log reaches, as far as that counts in an election.
+    pub fn position(&self) -> LogPosition {
+        self.replicator.as_ref().map_or(LogPosition::default(), Replicator::position)
+    }
+
+    /// Hands the oldest frame of the replication channels to `send`.
+    pub fn poll_replication<R>(&mut self, send: impl FnMut(&[u8]) -> R) -> Option<R> {
+        self.replicator.as_mut()?.poll_transmit(send)
+    }
+
+    /// Frames that were queued in this poll wait for everything that was appended in it.
+    fn hold_frames(&mut self) {
+        let queued = self.taken + self.stack.device().inner().tx_len() as u64;
+        let position = self.stack.position();
+        if self.holds.back().is_none_or(|&(frames, _)| frames < queued) && queued > self.taken {
+            self.holds.push_back((queued, position));
+        }
+    }
+
+    /// Whether the oldest frame waits for an entry that not everybody has who is waited for.
+    fn is_held(&mut self) -> bool {
+        let Some(replicator) = &self.replicator else { return false };
+        while self.holds.front().is_some_and(|&(frames, _)| frames <= self.taken) {
+            self.holds.pop_front();
+        }
+        let committed = replicator.committed(&mut self.stack);
+        let needed = self.holds.front().map(|&(_, position)| position);
+        needed.is_some_and(|needed| committed.is_some_and(|committed| needed > committed))
     }
 
     /// Hands the oldest frame to transmit to `send`.
@@ -95,21 +164,28 @@ impl ServiceHalf {
     /// `now` must be read after [`ServiceHalf::poll`] returned: had the process been stopped in between,
     /// the lease would have run out, and the frame must not leave any more.
     pub fn poll_transmit<R>(&mut self, now: Instant, send: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let held = self.is_held();
         let queue = self.stack.device_mut().inner_mut();
         let hushed = self.leaving && sabotaged(Sabotage::SilentHandover);
         if self.cell.mode_at(now) != Mode::Active || hushed {
             while queue.pop_transmit(|_| ()).is_some() {
                 self.fenced_frames += 1;
+                self.taken += 1;
             }
             return None;
         }
+        if held {
+            return None;
+        }
         let source = self.leaving.then_some(self.node_mac);
-        queue.pop_transmit_mut(|frame| {
+        let sent = queue.pop_transmit_mut(|frame| {
             if let (Some(mac), Some(field)) = (source, frame.get_mut(ETHERNET_SOURCE)) {
                 field.copy_from_slice(mac.as_bytes());
             }
             send(frame)
-        })
+        });
+        self.taken += u64::from(sent.is_some());
+        sent
     }
 
     /// What the gate saw others claim.
@@ -124,7 +200,9 @@ impl ServiceHalf {
             return Some((Instant::ZERO, "frames to take"));
         }
         let gate = self.stack.device().poll_deadline();
-        [self.stack.poll_deadline(), gate].into_iter().flatten().min_by_key(|&(at, _)| at)
+        let replication = self.replicator.as_ref().and_then(Replicator::poll_deadline);
+        let deadlines = [self.stack.poll_deadline(), gate, replication];
+        deadlines.into_iter().flatten().min_by_key(|&(at, _)| at)
     }
 
     /// How well the services are.
@@ -141,6 +219,7 @@ impl ServiceHalf {
             queue: gate.inner().counters(),
             fenced_frames: self.fenced_frames,
             stack: self.stack.status(),
+            replication: self.replicator.as_ref().map(Replicator::status),
         }
     }
 
@@ -149,9 +228,20 @@ impl ServiceHalf {
     fn follow_mode(&mut self, now: Instant) {
         let active = self.cell.granted_mode() == Mode::Active;
         let serving = active.then(|| self.cell.term_tag());
-        if self.serving.is_some() && self.serving != serving {
-            self.stack.abandon(now);
+        if self.serving == serving {
+            return;
+        }
+        if self.serving.is_some() {
+            match &mut self.replicator {
+                Some(replicator) => replicator.retire(&mut self.stack),
+                None => self.stack.abandon(now),
+            }
             self.stack.device_mut().inner_mut().clear();
+            self.holds.clear();
+            self.taken = 0;
+        }
+        if let Some(replicator) = self.replicator.as_mut().filter(|_| serving.is_some()) {
+            replicator.lead(now, &mut self.stack);
         }
         self.serving = serving;
     }

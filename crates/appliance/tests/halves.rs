@@ -52,6 +52,7 @@ fn config(id: u8) -> NodeConfig {
         gateways: Vec::new(),
         limits: locum_stack::Limits::default(),
         mtu: 1500,
+        replication: None,
     }
 }
 

@@ -2,12 +2,12 @@
 //!
 //! Every frame that may matter to the service address reaches the gate, where it is counted and
 //! watched for conflicts; the heartbeat half gets what is for the node address, and the answers to
-//! its probes.
+//! its probes. TCP to the node address carries the log.
 
 use smoltcp::wire::{EthernetFrame, IpAddress, Ipv6Address};
 
 use crate::craft::ALL_NODES;
-use crate::frame::{Arp, Body, Ndp, NdpMessage, View};
+use crate::frame::{Arp, Body, Ip, Kind, Ndp, NdpMessage, View};
 use crate::{Identity, MacMode};
 
 /// Where a received frame goes.
@@ -17,6 +17,8 @@ pub enum Steer {
     Service,
     /// To the heartbeat half.
     Heartbeat,
+    /// To the replication channels: TCP to the node address.
+    Replication,
     /// To both.
     Both,
     /// Nowhere: unicast to another station, flooded by a switch. It is not even queued, so that a
@@ -45,7 +47,7 @@ pub fn steer(identity: &Identity, frame: &[u8]) -> Steer {
     match identity.mac_mode {
         // Both halves have the same MAC: the addresses inside decide.
         MacMode::Own if to_node => steer_shared(identity, &view),
-        MacMode::Virtual if to_node => Steer::Heartbeat,
+        MacMode::Virtual if to_node => steer_node(&view),
         MacMode::Virtual if to_service => Steer::Service,
         MacMode::Own | MacMode::Virtual => Steer::Neither,
     }
@@ -92,10 +94,20 @@ fn steer_shared(identity: &Identity, view: &View) -> Steer {
     match view.body {
         Body::Arp(arp) => shared_arp(identity, arp),
         Body::Ndp(ndp) => shared_ndp(identity, ndp),
-        Body::Ip(ip) if identity.is_node(ip.destination) => Steer::Heartbeat,
+        Body::Ip(ip) if identity.is_node(ip.destination) => steer_node(view),
         Body::Ip(ip) if identity.is_service(ip.destination) => Steer::Service,
         Body::Ip(_) => Steer::Both,
         Body::Other | Body::Malformed => Steer::Service,
+    }
+}
+
+/// Unicast to the node: beats and everything about neighbours, or the streams of replication.
+fn steer_node(view: &View) -> Steer {
+    match view.body {
+        Body::Ip(Ip { kind: Kind::Tcp | Kind::TcpReset, .. }) => Steer::Replication,
+        Body::Ip(_) | Body::Arp(_) | Body::Ndp(_) | Body::Other | Body::Malformed => {
+            Steer::Heartbeat
+        }
     }
 }
 

@@ -190,6 +190,11 @@ impl Monitor {
             .min_by_key(|&(at, _)| at)
     }
 
+    /// The other node that is active, as far as this one knows.
+    pub fn active_peer(&self) -> Option<NodeId> {
+        self.active_peer
+    }
+
     /// True while the first active beat of a successor is awaited.
     pub fn is_handing_over(&self) -> bool {
         self.handover.is_some()

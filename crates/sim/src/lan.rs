@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use locum_appliance::{NodeConfig, Peer, ServicePort};
+use locum_appliance::{NodeConfig, Peer, Replication, ServicePort};
 use locum_gate::{Identity, MacMode};
 use locum_services::ServiceConfig;
 use locum_types::{GroupId, NodeId, Priority};
@@ -30,6 +30,8 @@ pub struct Lan {
     pub preempt: Option<Duration>,
     /// Whose MAC the service address has.
     pub mac_mode: MacMode,
+    /// Whether connections survive a node.
+    pub replication: Option<Replication>,
 }
 
 impl Default for Lan {
@@ -42,6 +44,7 @@ impl Default for Lan {
             dead_after: Duration::from_millis(30),
             preempt: None,
             mac_mode: MacMode::Virtual,
+            replication: None,
         }
     }
 }
@@ -98,6 +101,7 @@ impl Lan {
             gateways: Vec::new(),
             limits: locum_stack::Limits::default(),
             mtu: 1500,
+            replication: self.replication,
         }
     }
 

@@ -84,6 +84,7 @@ impl Stage {
                 ..locum_stack::Limits::default()
             },
             mtu: 1500,
+            replication: None,
         }
     }
 

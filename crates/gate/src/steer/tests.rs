@@ -21,7 +21,10 @@ fn with_a_virtual_mac_the_destination_mac_decides() {
     let (service_mac, node_mac) = (identity.service_mac(), identity.node_mac());
     for frame in traffic(&identity).into_iter().filter(|frame| view(frame).tags == 0) {
         assert_steered(&identity, &[to(service_mac, frame.clone())], Steer::Service);
-        assert_steered(&identity, &[to(node_mac, frame.clone())], Steer::Heartbeat);
+        let is_tcp =
+            matches!(view(&frame).body, Body::Ip(Ip { kind: Kind::Tcp | Kind::TcpReset, .. }));
+        let to_node = if is_tcp { Steer::Replication } else { Steer::Heartbeat };
+        assert_steered(&identity, &[to(node_mac, frame.clone())], to_node);
         assert_steered(&identity, &[to(peer_mac(), frame)], Steer::Neither);
     }
 }

@@ -156,6 +156,7 @@ fn node_config(config: &Config, mtu: usize) -> NodeConfig {
         gateways: config.group.gateways.clone(),
         limits,
         mtu,
+        replication: None,
     }
 }
 

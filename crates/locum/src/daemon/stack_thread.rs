@@ -107,6 +107,9 @@ impl StackThread {
                 self.half.push(frame);
                 self.hand_over(frame);
             }
+            Steer::Replication => {
+                self.half.push_replication(frame);
+            }
             Steer::Neither => {}
         }
     }

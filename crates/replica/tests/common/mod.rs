@@ -1,6 +1,6 @@
 //! A leader and its followers, over pipes that split, delay, stall and break.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, dead_code, reason = "tests; each file uses a part of it")]
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,0 +1,267 @@
+//! The byte streams between this node and its peers: TCP connections between node addresses, on an interface
+//! of their own. What flows in them is `locum-replica`'s, and so is the question who is at the other end.
+//!
+//! The active node listens; each of the others connects to it.
+
+use std::time::Duration;
+
+use locum_gate::{FrameQueue, Identity, NodeGuard, node_mac};
+use locum_replica::ConnectionId;
+use locum_types::{Instant, NodeId};
+use smoltcp::iface::{
+    Config, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet,
+};
+use smoltcp::socket::tcp;
+use smoltcp::wire::{HardwareAddress, IpEndpoint, IpListenEndpoint};
+
+use crate::{NodeConfig, Peer, Replication};
+
+/// Beyond this smoltcp mistakes its own window for a larger one, which a stranger could turn into a panic.
+const BUFFER_LEN: usize = 65_535;
+/// Frames each way that may wait for one turn: some windows of full frames.
+const FRAMES_MAX: usize = 256;
+/// smoltcp forgets a neighbour after 60 s: peers are introduced again well before.
+const INTRODUCE_EVERY: Duration = Duration::from_secs(20);
+/// Local ports of connections go round from here.
+const FIRST_PORT: u16 = 49_152;
+
+struct Channel {
+    handle: SocketHandle,
+    /// Its number, while it is established.
+    connection: Option<ConnectionId>,
+}
+
+/// What became of a connection since the last look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// It is established.
+    Up(ConnectionId),
+    /// It is gone.
+    Down(ConnectionId),
+}
+
+/// All connections of this node.
+pub(crate) struct Channels {
+    identity: Identity,
+    peers: Vec<Peer>,
+    port: u16,
+    interface: Interface,
+    sockets: SocketSet<'static>,
+    frames: FrameQueue,
+    guard: NodeGuard,
+    channels: Vec<Channel>,
+    listening: bool,
+    connections: u64,
+    next_port: u16,
+    introduce_at: Instant,
+}
+
+impl Channels {
+    pub(crate) fn new(config: &NodeConfig, with: &Replication, seed: u64, now: Instant) -> Self {
+        let identity = config.identity.clone();
+        let mut frames = FrameQueue::new(config.mtu, FRAMES_MAX);
+        let mut settings = Config::new(HardwareAddress::Ethernet(identity.node_mac()));
+        settings.random_seed = seed;
+        let mut interface = Interface::new(settings, &mut frames, now.into());
+        interface.update_ip_addrs(|addresses| {
+            // One address in a list that holds eight.
+            let _ = addresses.push(identity.node_address);
+        });
+        let mut sockets = SocketSet::new(Vec::new());
+        let free = |_: &Peer| Channel { handle: sockets.add(socket()), connection: None };
+        let channels = config.peers.iter().map(free).collect();
+        Channels {
+            guard: NodeGuard::new(identity.clone()),
+            identity,
+            peers: config.peers.clone(),
+            port: with.port,
+            interface,
+            sockets,
+            frames,
+            channels,
+            listening: false,
+            connections: 0,
+            next_port: FIRST_PORT + (seed % 8_192) as u16,
+            introduce_at: now,
+        }
+    }
+
+    /// Resets every connection; from now on peers may connect, or not.
+    pub(crate) fn restart(&mut self, listening: bool) {
+        self.listening = listening;
+        for index in 0..self.channels.len() {
+            self.socket(index).abort();
+            self.channels[index].connection = None;
+        }
+    }
+
+    /// Connects to a peer, unless a connection is there or under way.
+    pub(crate) fn connect(&mut self, now: Instant, to: NodeId) {
+        self.introduce_peers(now);
+        let Some(channel) = self.channels.first() else { return };
+        let socket = self.sockets.get_mut::<tcp::Socket<'_>>(channel.handle);
+        let peer = self.peers.iter().find(|peer| peer.id == to);
+        let Some(peer) = peer.filter(|_| socket.state() == tcp::State::Closed) else { return };
+        let remote = IpEndpoint::new(peer.address, self.port);
+        self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
+        // The socket is closed, and both ends are whole.
+        let _ = socket.connect(self.interface.context(), remote, self.next_port);
+    }
+
+    /// Queues a received frame; false if there was no room for it.
+    pub(crate) fn push(&mut self, frame: &[u8]) -> bool {
+        self.frames.push(frame)
+    }
+
+    /// Looks at everything received; tells what became of connections.
+    pub(crate) fn receive(&mut self, now: Instant) -> Vec<Change> {
+        self.introduce_peers(now);
+        self.interface.poll_maintenance(now.into());
+        loop {
+            let device = &mut self.frames;
+            let taken = self.interface.poll_ingress_single(now.into(), device, &mut self.sockets);
+            if matches!(taken, PollIngressSingleResult::None) {
+                break;
+            }
+        }
+        let mut changes = Vec::new();
+        for index in 0..self.channels.len() {
+            self.look_at(index, &mut changes);
+        }
+        changes
+    }
+
+    fn look_at(&mut self, index: usize, changes: &mut Vec<Change>) {
+        let socket = self.socket(index);
+        if socket.state() == tcp::State::CloseWait {
+            // Nobody half-closes here: whoever is done is gone.
+            socket.abort();
+        }
+        let (established, is_open) = (socket.state() == tcp::State::Established, socket.is_open());
+        match (self.channels[index].connection, established) {
+            (None, true) => {
+                self.connections += 1;
+                let connection = ConnectionId(self.connections);
+                self.channels[index].connection = Some(connection);
+                changes.push(Change::Up(connection));
+            }
+            (Some(connection), false) => {
+                self.channels[index].connection = None;
+                changes.push(Change::Down(connection));
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+        if self.listening && !is_open {
+            let own = self.identity.node_address.address();
+            let endpoint = IpListenEndpoint { addr: Some(own), port: self.port };
+            // A closed socket listens on any port but 0.
+            let _ = self.socket(index).listen(endpoint);
+        }
+    }
+
+    /// The connections that are established.
+    pub(crate) fn connections(&self) -> Vec<ConnectionId> {
+        self.channels.iter().filter_map(|channel| channel.connection).collect()
+    }
+
+    /// Appends what came over a connection to `bytes`.
+    pub(crate) fn read(&mut self, connection: ConnectionId, bytes: &mut Vec<u8>) {
+        let Some(socket) = self.find(connection) else { return };
+        while socket.can_recv() {
+            let read = socket.recv(|received| {
+                bytes.extend_from_slice(received);
+                (received.len(), received.len())
+            });
+            if read.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Lets `fill` write to a connection as long as there is room and it has something to say.
+    pub(crate) fn write(
+        &mut self,
+        connection: ConnectionId,
+        mut fill: impl FnMut(&mut [u8]) -> usize,
+    ) {
+        let Some(socket) = self.find(connection) else { return };
+        while socket.can_send() {
+            let written = socket.send(|room| {
+                let len = fill(room);
+                (len, len)
+            });
+            if written.unwrap_or(0) == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Ends a connection.
+    pub(crate) fn close(&mut self, connection: ConnectionId) {
+        if let Some(socket) = self.find(connection) {
+            socket.abort();
+        }
+    }
+
+    /// Sends what sockets have to say; returns when there will be more.
+    pub(crate) fn send(&mut self, now: Instant) -> Option<Instant> {
+        for _ in 0..FRAMES_MAX {
+            let result =
+                self.interface.poll_egress(now.into(), &mut self.frames, &mut self.sockets);
+            if matches!(result, PollResult::None) {
+                break;
+            }
+        }
+        self.interface.poll_at(now.into(), &self.sockets).map(Instant::from)
+    }
+
+    /// Hands the oldest frame to transmit to `send`.
+    pub(crate) fn poll_transmit<R>(&mut self, mut send: impl FnMut(&[u8]) -> R) -> Option<R> {
+        loop {
+            let guard = &self.guard;
+            let sent =
+                self.frames.pop_transmit(|frame| guard.permits(frame).then(|| send(frame)))?;
+            if sent.is_some() {
+                return sent;
+            }
+        }
+    }
+
+    fn socket(&mut self, index: usize) -> &mut tcp::Socket<'static> {
+        self.sockets.get_mut(self.channels[index].handle)
+    }
+
+    fn find(&mut self, connection: ConnectionId) -> Option<&mut tcp::Socket<'static>> {
+        let is_it = |channel: &&Channel| channel.connection == Some(connection);
+        let handle = self.channels.iter().find(is_it)?.handle;
+        Some(self.sockets.get_mut(handle))
+    }
+
+    /// Fills the neighbour cache with the peers, whose MACs follow from their ids.
+    fn introduce_peers(&mut self, now: Instant) {
+        if now < self.introduce_at {
+            return;
+        }
+        self.introduce_at = now + INTRODUCE_EVERY;
+        for peer in &self.peers {
+            let introduction = locum_stack::neighbours::introduction(
+                self.identity.node_mac(),
+                self.identity.node_address.address(),
+                node_mac(self.identity.group, peer.id),
+                peer.address,
+            );
+            if let Some(frame) = introduction {
+                self.frames.push(&frame);
+            }
+        }
+    }
+}
+
+fn socket() -> tcp::Socket<'static> {
+    let buffer = || tcp::SocketBuffer::new(vec![0; BUFFER_LEN]);
+    let mut socket = tcp::Socket::new(buffer(), buffer());
+    // An entry waits for nothing.
+    socket.set_nagle_enabled(false);
+    socket.set_ack_delay(None);
+    socket
+}

@@ -1,0 +1,380 @@
+//! Replication in a node: whom it follows or who follows it, and which frames wait for that.
+//!
+//! What belongs here: the roles, and how they change with the mode. What does not: the log and its sessions
+//! (`locum-replica`), what entries mean (`locum-stack`), and who is active (`locum-monitor`).
+
+use std::collections::BTreeMap;
+
+use locum_replica::{
+    ConnectionId, Follower, FollowerConfig, FollowerEvent, FollowerRequest, History, Leader,
+    LeaderConfig, LeaderEvent, LeaderRequest, LogPoint, Output, Standing,
+};
+use locum_stack::Stack;
+use locum_types::{Instant, LogPosition, NodeId};
+use sha2::{Digest, Sha256};
+use smoltcp::phy::Device;
+
+use crate::channels::{Change, Channels};
+use crate::{NodeConfig, Replication, Seeds};
+
+/// A snapshot on its way to a follower: what of it was not offered yet.
+struct Outgoing {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+enum Role {
+    /// The leader is the journal of the stack.
+    Leading,
+    Following(Box<Follower>),
+}
+
+/// The replication half of a node.
+pub(crate) struct Replicator {
+    leader: LeaderConfig,
+    follower: FollowerConfig,
+    channels: Channels,
+    role: Role,
+    /// The active node, as far as is known.
+    active: Option<NodeId>,
+    /// The connection to it.
+    connection: Option<ConnectionId>,
+    /// What has come of a snapshot.
+    incoming: Vec<u8>,
+    outgoing: BTreeMap<NodeId, Outgoing>,
+    /// What nobody else knows, and how often it was used.
+    secret: [u8; 32],
+    drawn: u64,
+    deadline: Option<Instant>,
+    buffer: Vec<u8>,
+    status: ReplicationStatus,
+}
+
+/// Replication at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ReplicationStatus {
+    /// While active: at least one follower has everything that left.
+    pub protected: bool,
+    /// While waiting: this node has everything that left.
+    pub in_sync: bool,
+    /// The last entry appended or applied.
+    pub position: LogPosition,
+    /// Connections that were there when this node took over.
+    pub flows_carried: u64,
+    /// Snapshots made for followers, and restored.
+    pub snapshots_made: u64,
+    /// Snapshots of the active node that this one has become a copy of.
+    pub snapshots_restored: u64,
+    /// Copies that were given up because an entry or a snapshot did not fit.
+    pub copies_lost: u64,
+}
+
+impl Replicator {
+    pub(crate) fn new(config: &NodeConfig, with: &Replication, seeds: Seeds, now: Instant) -> Self {
+        let identity = &config.identity;
+        let (group, node, key) = (identity.group, identity.node, config.key.clone());
+        let followers = config.peers.iter().map(|peer| peer.id).collect();
+        let leader = LeaderConfig {
+            dead_after: config.dead_after,
+            buffer_bytes: with.buffer,
+            buffer_entries: with.buffer / 128,
+            ..LeaderConfig::new(group, node, seeds.boot, key.clone(), followers)
+        };
+        let follower = FollowerConfig {
+            trust_for: config.dead_after * 5,
+            ..FollowerConfig::new(group, node, seeds.boot, key)
+        };
+        let secret = Sha256::new()
+            .chain_update(b"locum replication")
+            .chain_update(seeds.isn_key)
+            .chain_update(seeds.seed.to_le_bytes())
+            .chain_update(seeds.boot.0.to_le_bytes());
+        Replicator {
+            role: Role::Following(Box::new(Follower::new(follower.clone(), None))),
+            leader,
+            follower,
+            channels: Channels::new(config, with, seeds.seed, now),
+            active: None,
+            connection: None,
+            incoming: Vec::new(),
+            outgoing: BTreeMap::new(),
+            secret: secret.finalize().into(),
+            drawn: 0,
+            deadline: None,
+            buffer: Vec::new(),
+            status: ReplicationStatus::default(),
+        }
+    }
+
+    /// Says who is active, if it is another node.
+    pub(crate) fn set_active(&mut self, now: Instant, active: Option<NodeId>) {
+        if std::mem::replace(&mut self.active, active) == active {
+            return;
+        }
+        if let Role::Following(follower) = &mut self.role {
+            follower.disconnected(now);
+            self.connection = None;
+            self.channels.restart(false);
+        }
+    }
+
+    /// This node has become active.
+    pub(crate) fn lead<D: Device>(&mut self, now: Instant, stack: &mut Stack<D>) {
+        let Role::Following(follower) = &self.role else { return };
+        let start = match follower.standing(now) {
+            Standing::InSync(point) => {
+                self.status.flows_carried += stack.succeed() as u64;
+                point
+            }
+            // What it has may be old: clients must not be answered from it.
+            Standing::Alone | Standing::Joining | Standing::Stale(_) => {
+                stack.begin_history(now);
+                LogPoint::start(History(self.draw_number()))
+            }
+        };
+        stack.set_journal(Some(Box::new(Leader::new(self.leader.clone(), start))));
+        self.role = Role::Leading;
+        self.connection = None;
+        self.outgoing.clear();
+        self.channels.restart(true);
+    }
+
+    /// This node is active no more: it goes on as a follower, from where it stands.
+    pub(crate) fn retire<D: Device>(&mut self, stack: &mut Stack<D>) {
+        let head = stack.journal_mut::<Leader>().map(|leader| leader.head());
+        stack.set_journal(None);
+        stack.retire();
+        self.role = Role::Following(Box::new(Follower::new(self.follower.clone(), head)));
+        self.connection = None;
+        self.outgoing.clear();
+        self.channels.restart(false);
+    }
+
+    /// Queues a received frame.
+    pub(crate) fn push(&mut self, frame: &[u8]) -> bool {
+        self.channels.push(frame)
+    }
+
+    /// Takes what has come, and applies it.
+    pub(crate) fn receive<D: Device>(&mut self, now: Instant, stack: &mut Stack<D>) {
+        if let (Role::Following(_), None, Some(active)) = (&self.role, self.connection, self.active)
+        {
+            self.channels.connect(now, active);
+        }
+        for change in self.channels.receive(now) {
+            self.note(now, change, stack);
+        }
+        for connection in self.channels.connections() {
+            let mut bytes = std::mem::take(&mut self.buffer);
+            bytes.clear();
+            self.channels.read(connection, &mut bytes);
+            if !bytes.is_empty() {
+                self.take(now, connection, &bytes, stack);
+            }
+            self.buffer = bytes;
+        }
+    }
+
+    fn note<D: Device>(&mut self, now: Instant, change: Change, stack: &mut Stack<D>) {
+        let entropy = self.draw();
+        match (change, &mut self.role) {
+            (Change::Up(connection), Role::Leading) => {
+                if let Some(leader) = stack.journal_mut::<Leader>() {
+                    leader.connected(now, connection, entropy);
+                }
+            }
+            (Change::Down(connection), Role::Leading) => {
+                if let Some(leader) = stack.journal_mut::<Leader>() {
+                    leader.disconnected(now, connection);
+                }
+            }
+            (Change::Up(connection), Role::Following(follower)) => match self.active {
+                Some(active) => {
+                    self.connection = Some(connection);
+                    follower.connected(now, active, entropy);
+                }
+                None => self.channels.close(connection),
+            },
+            (Change::Down(connection), Role::Following(follower)) => {
+                if self.connection == Some(connection) {
+                    self.connection = None;
+                    follower.disconnected(now);
+                }
+            }
+        }
+    }
+
+    fn take<D: Device>(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        mut bytes: &[u8],
+        stack: &mut Stack<D>,
+    ) {
+        let follower = match &mut self.role {
+            Role::Leading => {
+                if let Some(leader) = stack.journal_mut::<Leader>() {
+                    leader.receive(now, connection, bytes);
+                }
+                return;
+            }
+            Role::Following(_) if self.connection != Some(connection) => return,
+            Role::Following(follower) => follower,
+        };
+        let mut fits = true;
+        while !bytes.is_empty() && fits {
+            let taken = follower.receive(now, bytes);
+            bytes = &bytes[taken..];
+            while let Some(output) = follower.poll_output(now) {
+                fits &= apply(now, &output, &mut self.incoming, stack, &mut self.status);
+            }
+        }
+        follower.confirm();
+        if !fits {
+            // This copy is worthless: another one is asked for.
+            self.status.copies_lost += 1;
+            **follower = Follower::new(self.follower.clone(), None);
+            self.channels.close(connection);
+        }
+    }
+
+    /// Sends what there is to say.
+    pub(crate) fn send<D: Device>(&mut self, now: Instant, stack: &mut Stack<D>) {
+        match &mut self.role {
+            Role::Leading => self.send_leading(now, stack),
+            Role::Following(follower) => {
+                follower.tick(now);
+                while let Some(event) = follower.poll_event() {
+                    log_follower(&event);
+                }
+                if let Some(FollowerRequest::Close) = follower.poll_request()
+                    && let Some(connection) = self.connection
+                {
+                    self.channels.close(connection);
+                }
+                if let Some(connection) = self.connection {
+                    self.channels.write(connection, |room| follower.poll_transmit(now, room));
+                }
+                self.deadline = follower.poll_deadline().map(|(at, _)| at);
+                self.status.in_sync = matches!(follower.standing(now), Standing::InSync(_));
+                self.status.protected = false;
+            }
+        }
+        self.status.position = stack.position();
+        let sockets = self.channels.send(now);
+        self.deadline = self.deadline.into_iter().chain(sockets).min();
+    }
+
+    fn send_leading<D: Device>(&mut self, now: Instant, stack: &mut Stack<D>) {
+        let Some(leader) = stack.journal_mut::<Leader>() else { return };
+        leader.tick(now);
+        while let Some(request) = stack.journal_mut::<Leader>().and_then(Leader::poll_request) {
+            match request {
+                LeaderRequest::Snapshot { follower } => self.begin_snapshot(now, follower, stack),
+                LeaderRequest::Close { connection } => self.channels.close(connection),
+                // Followers compare the digest of the log alone.
+                LeaderRequest::StateDigest { .. } => break,
+            }
+        }
+        let Some(leader) = stack.journal_mut::<Leader>() else { return };
+        for (&follower, outgoing) in &mut self.outgoing {
+            outgoing.at += leader.offer_chunk(follower, &outgoing.bytes[outgoing.at..]);
+        }
+        self.outgoing.retain(|_, outgoing| outgoing.at < outgoing.bytes.len());
+        for connection in self.channels.connections() {
+            self.channels.write(connection, |room| leader.poll_transmit(now, connection, room));
+        }
+        while let Some(event) = leader.poll_event() {
+            log_leader(&event);
+        }
+        self.deadline = leader.poll_deadline().map(|(at, _)| at);
+        self.status.protected = leader.is_protected();
+        self.status.in_sync = true;
+    }
+
+    fn begin_snapshot<D: Device>(&mut self, now: Instant, to: NodeId, stack: &mut Stack<D>) {
+        let bytes = stack.snapshot(now);
+        let position = stack.position();
+        let Some(leader) = stack.journal_mut::<Leader>() else { return };
+        match leader.begin_snapshot(now, to, position, bytes.len() as u64) {
+            Ok(()) => {
+                self.status.snapshots_made += 1;
+                self.outgoing.insert(to, Outgoing { bytes, at: 0 });
+            }
+            Err(why) => log::warn!("no snapshot for node {to}: {why}"),
+        }
+    }
+
+    /// The last entry on which a frame that leaves may depend; `None`: any.
+    pub(crate) fn committed<D: Device>(&self, stack: &mut Stack<D>) -> Option<LogPosition> {
+        stack.journal_mut::<Leader>().map(|leader| leader.commit_position())
+    }
+
+    /// What this node's copy is worth in an election.
+    pub(crate) fn position(&self) -> LogPosition {
+        if self.status.in_sync { self.status.position } else { LogPosition::default() }
+    }
+
+    pub(crate) fn status(&self) -> ReplicationStatus {
+        self.status
+    }
+
+    pub(crate) fn poll_transmit<R>(&mut self, send: impl FnMut(&[u8]) -> R) -> Option<R> {
+        self.channels.poll_transmit(send)
+    }
+
+    pub(crate) fn poll_deadline(&self) -> Option<(Instant, &'static str)> {
+        self.deadline.map(|at| (at, "replication"))
+    }
+
+    fn draw(&mut self) -> [u8; 32] {
+        self.drawn += 1;
+        let hash = Sha256::new().chain_update(self.secret);
+        hash.chain_update(self.drawn.to_le_bytes()).finalize().into()
+    }
+
+    fn draw_number(&mut self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.draw();
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
+}
+
+/// Does what a follower is told; false if it does not fit what was done before.
+fn apply<D: Device>(
+    now: Instant,
+    output: &Output<'_>,
+    incoming: &mut Vec<u8>,
+    stack: &mut Stack<D>,
+    status: &mut ReplicationStatus,
+) -> bool {
+    match *output {
+        Output::Apply { time, position, entry } => {
+            let applied = stack.apply(now, time, position, &entry);
+            applied.inspect_err(|why| log::error!("this node's copy is lost: {why}")).is_ok()
+        }
+        Output::SnapshotBegin { .. } => {
+            incoming.clear();
+            true
+        }
+        Output::SnapshotChunk { bytes } => {
+            incoming.extend_from_slice(bytes);
+            true
+        }
+        Output::SnapshotEnd { .. } => {
+            let restored = stack.restore_snapshot(now, incoming);
+            incoming.clear();
+            incoming.shrink_to(64 * 1024);
+            status.snapshots_restored += u64::from(restored.is_ok());
+            restored.inspect_err(|why| log::error!("a snapshot is of no use: {why}")).is_ok()
+        }
+        Output::CheckState { .. } => true,
+    }
+}
+
+fn log_leader(event: &LeaderEvent) {
+    log::info!("replication: {event:?}");
+}
+
+fn log_follower(event: &FollowerEvent) {
+    log::info!("replication: {event:?}");
+}

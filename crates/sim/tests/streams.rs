@@ -1,0 +1,145 @@
+//! TCP connections through takeovers: the shipping node assembly, replicated, in virtual time.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{A, B, TCP, add_client, assert_only_active, ms};
+use locum_appliance::Replication;
+use locum_sim::{HostId, Lan, World};
+use locum_types::Instant;
+
+fn lan() -> Lan {
+    Lan { replication: Some(Replication { port: 3_781, buffer: 1 << 20 }), ..Lan::default() }
+}
+
+/// A settled and protected group with some clients.
+fn protected(seed: u64, lan: &Lan, clients: u8) -> (World, Vec<HostId>) {
+    let mut world = World::with_nodes(seed, lan);
+    world.run_for(ms(1_000));
+    let clients: Vec<HostId> = (0..clients).map(|index| add_client(&mut world, index)).collect();
+    world.run_for(ms(1_000));
+    assert_only_active(&world, A);
+    assert_protected(&world);
+    (world, clients)
+}
+
+fn assert_protected(world: &World) {
+    let active = world.active()[0];
+    let status = world.status(active).expect("it runs").service.replication.expect("configured");
+    assert!(status.protected, "{status:?}");
+}
+
+/// No connection was lost; returns the longest time without an answer since `from`.
+fn survived(world: &World, clients: &[HostId], from: Instant) -> Duration {
+    let mut longest = Duration::ZERO;
+    for &client in clients {
+        let record = world.host(client).programs()[TCP].record();
+        assert_eq!(record.connections_lost(), [], "{}", world.host(client).name());
+        let (_, gap) = record.longest_gap_between(from, world.now()).expect("it was answered");
+        longest = longest.max(gap);
+    }
+    longest
+}
+
+#[test]
+fn connections_survive_a_killed_node() {
+    for seed in 0..10 {
+        let (mut world, clients) = protected(seed, &lan(), 3);
+        world.run_for(ms(seed * 3));
+        let from = world.now();
+        world.kill(A, true);
+        world.run_for(ms(1_000));
+        assert_only_active(&world, B);
+        let stall = survived(&world, &clients, from);
+        assert!(stall <= ms(20), "seed {seed}: {stall:?}");
+    }
+}
+
+#[test]
+fn connections_survive_a_cut_link_and_a_node_without_a_warden() {
+    for seed in 0..10 {
+        let (mut world, clients) = protected(seed, &lan(), 3);
+        world.run_for(ms(seed * 3));
+        let from = world.now();
+        if seed % 2 == 0 {
+            world.set_link(A, false);
+        } else {
+            world.kill(A, false);
+        }
+        world.run_for(ms(1_000));
+        let stall = survived(&world, &clients, from);
+        assert!(stall <= ms(60), "seed {seed}: {stall:?}");
+    }
+}
+
+#[test]
+fn connections_survive_a_hand_over_and_a_shutdown() {
+    for seed in 0..10 {
+        let (mut world, clients) = protected(seed, &lan(), 3);
+        world.run_for(ms(seed * 3));
+        let from = world.now();
+        if seed % 2 == 0 {
+            world.hand_over(A, None);
+        } else {
+            world.shut_down(A);
+        }
+        world.run_for(ms(1_000));
+        assert_only_active(&world, B);
+        let stall = survived(&world, &clients, from);
+        assert!(stall <= ms(20), "seed {seed}: {stall:?}");
+    }
+}
+
+/// A dies, B serves; A comes back, copies, B dies; and so on.
+#[test]
+fn connections_go_round_for_ever() {
+    for seed in 0..5 {
+        let (mut world, clients) = protected(seed, &lan(), 5);
+        let from = world.now();
+        for round in 0..10 {
+            let active = world.active()[0];
+            match round % 3 {
+                0 => world.kill(active, true),
+                1 => world.kill(active, false),
+                _ => world.hand_over(active, None),
+            }
+            world.run_for(ms(700));
+            world.start(active);
+            world.run_for(ms(700));
+            assert_protected(&world);
+        }
+        survived(&world, &clients, from);
+    }
+}
+
+#[test]
+fn connections_survive_two_deaths_of_three() {
+    let lan = Lan { nodes: 3, ..lan() };
+    for seed in 0..5 {
+        let (mut world, clients) = protected(seed, &lan, 3);
+        let from = world.now();
+        for _ in 0..2 {
+            let active = world.active()[0];
+            world.kill(active, seed % 2 == 0);
+            world.run_for(ms(1_000));
+        }
+        survived(&world, &clients, from);
+    }
+}
+
+/// A process that was stopped, and comes back when another serves its clients.
+#[test]
+fn a_zombie_disturbs_no_connection() {
+    for seed in 0..10 {
+        let (mut world, clients) = protected(seed, &lan(), 3);
+        let from = world.now();
+        world.freeze(A);
+        world.run_for(ms(100 + seed * 37));
+        world.thaw(A);
+        world.run_for(ms(2_000));
+        assert_only_active(&world, B);
+        assert_protected(&world);
+        survived(&world, &clients, from);
+    }
+}
