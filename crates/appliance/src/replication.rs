@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use locum_replica::{
     ConnectionId, Follower, FollowerConfig, FollowerEvent, FollowerRequest, History, Leader,
-    LeaderConfig, LeaderEvent, LeaderRequest, LogPoint, Output, Standing,
+    LeaderConfig, LeaderCounters, LeaderEvent, LeaderRequest, LogPoint, Output, SessionStatus,
+    Standing,
 };
 use locum_stack::Stack;
-use locum_types::{Instant, LogPosition, NodeId};
+use locum_types::{Instant, LogPosition, NodeId, Protection};
 use sha2::{Digest, Sha256};
 use smoltcp::phy::Device;
 
@@ -47,26 +48,61 @@ pub(crate) struct Replicator {
     drawn: u64,
     deadline: Option<Instant>,
     buffer: Vec<u8>,
-    status: ReplicationStatus,
+    position: LogPosition,
+    protection: Protection,
+    /// Without those of a leader that still leads.
+    counters: ReplicationCounters,
 }
 
 /// Replication at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, serde::Serialize)]
 pub struct ReplicationStatus {
-    /// While active: at least one follower has everything that left.
-    pub protected: bool,
-    /// While waiting: this node has everything that left.
-    pub in_sync: bool,
+    /// What would survive.
+    pub protection: Protection,
     /// The last entry appended or applied.
     pub position: LogPosition,
+    /// While active: those that follow.
+    pub followers: Vec<SessionStatus>,
+    /// Frames that wait for followers.
+    pub frames_held: u64,
+    /// Counts since the start.
+    pub counters: ReplicationCounters,
+}
+
+/// Counts since the start of the node, all roles together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct ReplicationCounters {
+    /// Entries appended.
+    pub entries_appended: u64,
+    /// Bytes of these in the log.
+    pub bytes_appended: u64,
+    /// Entries of others applied.
+    pub entries_applied: u64,
+    /// Times that the last follower in sync was lost.
+    pub unprotected: u64,
+    /// Followers that were dropped: gone, too slow, or with another log.
+    pub followers_dropped: u64,
+    /// Of these: too slow.
+    pub followers_too_slow: u64,
     /// Connections that were there when this node took over.
     pub flows_carried: u64,
-    /// Snapshots made for followers, and restored.
+    /// Snapshots made for followers.
     pub snapshots_made: u64,
     /// Snapshots of the active node that this one has become a copy of.
     pub snapshots_restored: u64,
     /// Copies that were given up because an entry or a snapshot did not fit.
     pub copies_lost: u64,
+}
+
+impl ReplicationCounters {
+    /// Adds what a leader has counted while it led.
+    fn add(&mut self, leader: &LeaderCounters) {
+        self.entries_appended += leader.entries;
+        self.bytes_appended += leader.bytes;
+        self.unprotected += leader.unprotected;
+        self.followers_dropped += leader.dropped;
+        self.followers_too_slow += leader.too_slow;
+    }
 }
 
 impl Replicator {
@@ -102,7 +138,9 @@ impl Replicator {
             drawn: 0,
             deadline: None,
             buffer: Vec::new(),
-            status: ReplicationStatus::default(),
+            position: LogPosition::default(),
+            protection: Protection::Alone,
+            counters: ReplicationCounters::default(),
         }
     }
 
@@ -123,7 +161,7 @@ impl Replicator {
         let Role::Following(follower) = &self.role else { return };
         let start = match follower.standing(now) {
             Standing::InSync(point) => {
-                self.status.flows_carried += stack.succeed() as u64;
+                self.counters.flows_carried += stack.succeed() as u64;
                 point
             }
             // What it has may be old: clients must not be answered from it.
@@ -141,7 +179,11 @@ impl Replicator {
 
     /// This node is active no more: it goes on as a follower, from where it stands.
     pub(crate) fn retire<D: Device>(&mut self, stack: &mut Stack<D>) {
-        let head = stack.journal_mut::<Leader>().map(|leader| leader.head());
+        let leader = stack.journal::<Leader>().map(Leader::status);
+        if let Some(leader) = &leader {
+            self.counters.add(&leader.counters);
+        }
+        let head = leader.map(|leader| leader.head);
         stack.set_journal(None);
         stack.retire();
         self.role = Role::Following(Box::new(Follower::new(self.follower.clone(), head)));
@@ -226,13 +268,13 @@ impl Replicator {
             let taken = follower.receive(now, bytes);
             bytes = &bytes[taken..];
             while let Some(output) = follower.poll_output(now) {
-                fits &= apply(now, &output, &mut self.incoming, stack, &mut self.status);
+                fits &= apply(now, &output, &mut self.incoming, stack, &mut self.counters);
             }
         }
         follower.confirm();
         if !fits {
             // This copy is worthless: another one is asked for.
-            self.status.copies_lost += 1;
+            self.counters.copies_lost += 1;
             **follower = Follower::new(self.follower.clone(), None);
             self.channels.close(connection);
         }
@@ -256,11 +298,15 @@ impl Replicator {
                     self.channels.write(connection, |room| follower.poll_transmit(now, room));
                 }
                 self.deadline = follower.poll_deadline().map(|(at, _)| at);
-                self.status.in_sync = matches!(follower.standing(now), Standing::InSync(_));
-                self.status.protected = false;
+                self.protection = match follower.standing(now) {
+                    Standing::Alone => Protection::Alone,
+                    Standing::Joining => Protection::Joining,
+                    Standing::InSync(_) => Protection::InSync,
+                    Standing::Stale(_) => Protection::Stale,
+                };
             }
         }
-        self.status.position = stack.position();
+        self.position = stack.position();
         let sockets = self.channels.send(now);
         self.deadline = self.deadline.into_iter().chain(sockets).min();
     }
@@ -288,8 +334,8 @@ impl Replicator {
             log_leader(&event);
         }
         self.deadline = leader.poll_deadline().map(|(at, _)| at);
-        self.status.protected = leader.is_protected();
-        self.status.in_sync = true;
+        let protected = leader.is_protected();
+        self.protection = if protected { Protection::Protected } else { Protection::Unprotected };
     }
 
     fn begin_snapshot<D: Device>(&mut self, now: Instant, to: NodeId, stack: &mut Stack<D>) {
@@ -298,7 +344,7 @@ impl Replicator {
         let Some(leader) = stack.journal_mut::<Leader>() else { return };
         match leader.begin_snapshot(now, to, position, bytes.len() as u64) {
             Ok(()) => {
-                self.status.snapshots_made += 1;
+                self.counters.snapshots_made += 1;
                 self.outgoing.insert(to, Outgoing { bytes, at: 0 });
             }
             Err(why) => log::warn!("no snapshot for node {to}: {why}"),
@@ -312,11 +358,30 @@ impl Replicator {
 
     /// What this node's copy is worth in an election.
     pub(crate) fn position(&self) -> LogPosition {
-        if self.status.in_sync { self.status.position } else { LogPosition::default() }
+        match self.protection {
+            Protection::Protected | Protection::Unprotected | Protection::InSync => self.position,
+            Protection::Joining | Protection::Stale | Protection::Alone => LogPosition::default(),
+        }
     }
 
-    pub(crate) fn status(&self) -> ReplicationStatus {
-        self.status
+    /// The state, for status and metrics; `frames_held` is the embedding's.
+    pub(crate) fn status<D: Device>(
+        &self,
+        stack: &Stack<D>,
+        frames_held: u64,
+    ) -> ReplicationStatus {
+        let mut counters = self.counters;
+        let leader = stack.journal::<Leader>().map(Leader::status);
+        if let Some(leader) = &leader {
+            counters.add(&leader.counters);
+        }
+        ReplicationStatus {
+            protection: self.protection,
+            position: self.position,
+            followers: leader.map(|leader| leader.followers).unwrap_or_default(),
+            frames_held,
+            counters,
+        }
     }
 
     pub(crate) fn poll_transmit<R>(&mut self, send: impl FnMut(&[u8]) -> R) -> Option<R> {
@@ -345,10 +410,11 @@ fn apply<D: Device>(
     output: &Output<'_>,
     incoming: &mut Vec<u8>,
     stack: &mut Stack<D>,
-    status: &mut ReplicationStatus,
+    counters: &mut ReplicationCounters,
 ) -> bool {
     match *output {
         Output::Apply { time, position, entry } => {
+            counters.entries_applied += 1;
             let applied = stack.apply(now, time, position, &entry);
             applied.inspect_err(|why| log::error!("this node's copy is lost: {why}")).is_ok()
         }
@@ -364,7 +430,7 @@ fn apply<D: Device>(
             let restored = stack.restore_snapshot(now, incoming);
             incoming.clear();
             incoming.shrink_to(64 * 1024);
-            status.snapshots_restored += u64::from(restored.is_ok());
+            counters.snapshots_restored += u64::from(restored.is_ok());
             restored.inspect_err(|why| log::error!("a snapshot is of no use: {why}")).is_ok()
         }
         Output::CheckState { .. } => true,

@@ -219,7 +219,10 @@ impl ServiceHalf {
             queue: gate.inner().counters(),
             fenced_frames: self.fenced_frames,
             stack: self.stack.status(),
-            replication: self.replicator.as_ref().map(Replicator::status),
+            replication: self.replicator.as_ref().map(|replicator| {
+                let held = gate.inner().tx_len() as u64;
+                replicator.status(&self.stack, held)
+            }),
         }
     }
 

@@ -183,6 +183,9 @@ pub struct Status {
     /// Go on: twice a second, and whenever a mode changes.
     #[arg(short, long)]
     pub watch: bool,
+    /// Say what keeps the group from surviving the death of its active node, and fail if anything does.
+    #[arg(long, conflicts_with_all = ["json", "watch"])]
+    pub check: bool,
     /// Where the node listens.
     #[command(flatten)]
     pub socket: Socket,

@@ -28,11 +28,13 @@ pub enum Exit {
     Unreachable = 5,
     /// The node answers, and refuses.
     Refused = 6,
+    /// The node answers, and the group would not survive the death of its active node.
+    AtRisk = 7,
 }
 
 impl Exit {
     /// Every exit code, in order.
-    pub const ALL: [Exit; 7] = [
+    pub const ALL: [Exit; 8] = [
         Exit::Ok,
         Exit::Failure,
         Exit::Usage,
@@ -40,6 +42,7 @@ impl Exit {
         Exit::Denied,
         Exit::Unreachable,
         Exit::Refused,
+        Exit::AtRisk,
     ];
 
     /// The number.
@@ -59,6 +62,7 @@ impl Exit {
             Exit::Denied => "the system does not permit it: not root, no capability",
             Exit::Unreachable => "no node answers on the control socket",
             Exit::Refused => "the node answers, and refuses what it was asked for",
+            Exit::AtRisk => "`status --check`: the death of the active node would be noticed",
         }
     }
 
@@ -118,7 +122,7 @@ mod tests {
     #[test]
     fn codes_are_listed_in_order_and_never_twice() {
         let codes: Vec<u8> = Exit::ALL.map(Exit::code).to_vec();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::{A, B, TCP, add_client, assert_only_active, ms};
 use locum_appliance::Replication;
 use locum_sim::{HostId, Lan, World};
-use locum_types::Instant;
+use locum_types::{Instant, Protection};
 
 fn lan() -> Lan {
     Lan { replication: Some(Replication { port: 3_781, buffer: 1 << 20 }), ..Lan::default() }
@@ -27,7 +27,7 @@ fn protected(seed: u64, lan: &Lan, clients: u8) -> (World, Vec<HostId>) {
 fn assert_protected(world: &World) {
     let active = world.active()[0];
     let status = world.status(active).expect("it runs").service.replication.expect("configured");
-    assert!(status.protected, "{status:?}");
+    assert_eq!(status.protection, Protection::Protected, "{status:?}");
 }
 
 /// No connection was lost; returns the longest time without an answer since `from`.

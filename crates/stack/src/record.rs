@@ -47,6 +47,12 @@ impl<D: Device> Stack<D> {
     }
 
     /// The journal in use, if it is a `J`.
+    pub fn journal<J: Journal>(&self) -> Option<&J> {
+        let journal: &dyn Any = self.journal.as_deref()?;
+        journal.downcast_ref()
+    }
+
+    /// The journal in use, if it is a `J`.
     pub fn journal_mut<J: Journal>(&mut self) -> Option<&mut J> {
         let journal: &mut dyn Any = self.journal.as_deref_mut()?;
         journal.downcast_mut()

@@ -10,6 +10,7 @@ mod cause;
 mod cell;
 mod id;
 mod mode;
+mod protection;
 pub mod sabotage;
 mod time;
 
@@ -17,4 +18,5 @@ pub use cause::{Cause, ResignReason};
 pub use cell::{Grant, ModeCell, Reading};
 pub use id::{BootNonce, GroupId, IdError, LogPosition, NodeId, Priority, Term};
 pub use mode::{Health, Mode};
+pub use protection::Protection;
 pub use time::Instant;

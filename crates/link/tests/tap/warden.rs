@@ -97,9 +97,9 @@ impl Pair {
         for tap in ["a", "b"] {
             ip(&format!("tuntap add {name}{tap} mode tap"))?;
         }
-        // Whoever runs the tests may ignore SIGHUP (`nohup`), which its children inherit.
+        // Whoever runs the tests may ignore some (`nohup`, a shell's `&`), which its children inherit.
         let warden = Command::new("env")
-            .arg("--default-signal=HUP")
+            .arg("--default-signal=HUP,INT,TERM")
             .arg(std::env::current_exe()?)
             .env(ROLE, role)
             .env(TAP, name)

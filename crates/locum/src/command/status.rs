@@ -10,7 +10,7 @@ use crate::cli::Status;
 use crate::control::Client;
 use crate::exit::Exit;
 use crate::output;
-use crate::status::{NodeStatus, table};
+use crate::status::{NodeStatus, risk, table};
 
 /// A watcher sees a new status at least this often.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
@@ -22,8 +22,20 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 pub(super) fn status(how: &Status, socket: &Path) -> anyhow::Result<Exit> {
     let mut client = Client::connect(socket)?;
     let status = client.status()?;
+    if how.check {
+        return check(&status);
+    }
     show(how, &status)?;
     if how.watch { watch(how, &mut client, status) } else { Ok(Exit::Ok) }
+}
+
+/// For scripts and monitoring: silent success, or every reason why not.
+fn check(status: &NodeStatus) -> anyhow::Result<Exit> {
+    let risks = risk::risks(status);
+    for risk in &risks {
+        output::write(format!("{risk}\n"))?;
+    }
+    Ok(if risks.is_empty() { Exit::Ok } else { Exit::AtRisk })
 }
 
 /// Shows the node until it goes away, or the reader does.

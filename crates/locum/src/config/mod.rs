@@ -41,6 +41,10 @@ use section::{Problems, Section};
 pub const PORT: u16 = 3780;
 /// How often to beat, unless the file says otherwise.
 pub const INTERVAL: Duration = Duration::from_millis(10);
+/// The TCP port on which the log is given, unless the file says otherwise.
+pub const REPLICATION_PORT: u16 = 3781;
+/// Bytes of recent entries that are kept for followers, unless the file says otherwise.
+pub const REPLICATION_BUFFER: usize = 64 * 1024 * 1024;
 /// The priority of a node, unless the file says otherwise.
 pub const PRIORITY: u8 = 100;
 /// How long a node with `preempt` waits in step before it takes over.
@@ -63,6 +67,8 @@ pub struct Config {
     pub heartbeat: Heartbeat,
     /// `Some(delay)`: take over from a node of lower priority after this time in step.
     pub preempt: Option<Duration>,
+    /// How connections and services survive this node; `None`: they do not.
+    pub replication: Option<Replication>,
     /// What runs behind the service address.
     pub services: Vec<Service>,
     /// Bounds of the service stack.
@@ -131,6 +137,15 @@ pub struct Heartbeat {
     pub port: u16,
     /// Ask for real-time scheduling and locked memory.
     pub realtime: bool,
+}
+
+/// How a node keeps copies of its connections and services on others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Replication {
+    /// The TCP port of node addresses on which the log is given.
+    pub port: u16,
+    /// Bytes of recent entries that are kept for followers.
+    pub buffer: usize,
 }
 
 /// A service and where it listens.
@@ -245,6 +260,7 @@ impl Draft {
                 realtime: self.heartbeat.realtime.unwrap_or(true),
             },
             preempt: self.preempt,
+            replication: self.replication,
             services: self.services.into_iter().map(service).collect::<Option<_>>()?,
             limits: self.limits,
             socket: self.socket?,

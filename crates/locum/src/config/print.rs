@@ -21,6 +21,7 @@ impl Config {
             out.text("address", peer.address);
         }
         self.print_heartbeat(&mut out);
+        self.print_replication(&mut out);
         for service in &self.services {
             out.item("service");
             out.text("kind", service.service.kind());
@@ -83,6 +84,15 @@ impl Config {
         out.bare("preempt", self.preempt.is_some());
         if let Some(delay) = self.preempt {
             out.text("preempt_delay", humantime::format_duration(delay));
+        }
+    }
+
+    fn print_replication(&self, out: &mut Printer) {
+        out.section("replication");
+        out.bare("enabled", self.replication.is_some());
+        if let Some(replication) = &self.replication {
+            out.bare("port", replication.port);
+            out.bare("buffer", replication.buffer);
         }
     }
 

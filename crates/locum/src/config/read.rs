@@ -15,7 +15,10 @@ use smoltcp::wire::IpCidr;
 
 use super::outside::Outside;
 use super::section::{At, Place, Problems, Section, Wrong};
-use super::{INTERVAL, Limits, PREEMPT_DELAY, PRIORITY, value};
+use super::{
+    INTERVAL, Limits, PREEMPT_DELAY, PRIORITY, REPLICATION_BUFFER, REPLICATION_PORT, Replication,
+    value,
+};
 use crate::logging;
 
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
@@ -29,6 +32,9 @@ const FLOWS_MAX: usize = 1_000_000;
 const BUFFER_MIN: usize = 1024;
 /// Above it smoltcp scales the window, and can be made to panic by it.
 const RX_BUFFER_MAX: usize = 65_535;
+/// A window of one peer.
+const REPLICATION_BUFFER_MIN: usize = 64 * 1024;
+const REPLICATION_BUFFER_MAX: usize = 4 << 30;
 const TX_BUFFER_MAX: usize = 1 << 20;
 
 /// What was in the file and makes sense by itself. `None`: absent, or reported already.
@@ -38,6 +44,7 @@ pub(super) struct Draft {
     pub(super) peers: Option<Vec<DraftPeer>>,
     pub(super) heartbeat: DraftHeartbeat,
     pub(super) preempt: Option<Duration>,
+    pub(super) replication: Option<Replication>,
     pub(super) services: Vec<DraftService>,
     pub(super) limits: Limits,
     pub(super) socket: Option<PathBuf>,
@@ -107,6 +114,7 @@ impl Reader<'_> {
             peers: peers.map(|peers| peers.iter().map(|section| self.peer(section)).collect()),
             heartbeat: self.heartbeat(&document.section("heartbeat")),
             preempt: self.election(&document.section("election")),
+            replication: self.replication(&document.section("replication")),
             services: services.iter().map(|section| self.service(section)).collect(),
             limits: self.limits(&document.section("limits")),
             socket: self.control(&document.section("control"), &node),
@@ -195,6 +203,18 @@ impl Reader<'_> {
             self.problems.report(&delay.place, "means nothing without `preempt = true`", fix);
         }
         preempt?.then(|| plain(delay).unwrap_or(PREEMPT_DELAY))
+    }
+
+    fn replication(&self, section: &Section<'_>) -> Option<Replication> {
+        section.report_unknown();
+        let enabled = plain(section.optional("enabled", "true", value::flag)).unwrap_or(false);
+        let port = section.optional("port", "3781", value::number(1..=u16::MAX));
+        let range = REPLICATION_BUFFER_MIN..=REPLICATION_BUFFER_MAX;
+        let buffer = section.optional("buffer", "67108864", value::number(range));
+        enabled.then(|| Replication {
+            port: plain(port).unwrap_or(REPLICATION_PORT),
+            buffer: plain(buffer).unwrap_or(REPLICATION_BUFFER),
+        })
     }
 
     fn service(&self, section: &Section<'_>) -> DraftService {

@@ -59,6 +59,7 @@ impl Reload {
             ("heartbeat.tap", beat.tap != new_beat.tap),
             ("heartbeat.port", beat.port != new_beat.port),
             ("heartbeat.realtime", beat.realtime != new_beat.realtime),
+            ("replication", old.replication != new.replication),
             ("service", old.services != new.services),
             ("limits", old.limits != new.limits),
             ("control.socket", old.socket != new.socket),

@@ -3,12 +3,13 @@
 use locum_diagnosis::nearest;
 
 /// Sections and their keys, in the order in which `locum check` prints them.
-pub(super) const SURFACE: [(&str, &[&str]); 11] = [
+pub(super) const SURFACE: [(&str, &[&str]); 12] = [
     ("group", &["id", "addresses", "key_file", "gateway", "mac"]),
     ("node", &["id", "name", "address", "priority", "tap"]),
     ("peer", &["id", "address"]),
     ("heartbeat", &["interval", "dead_after", "tap", "port", "realtime"]),
     ("election", &["preempt", "preempt_delay"]),
+    ("replication", &["enabled", "port", "buffer"]),
     ("service", &["kind", "port", "root"]),
     ("limits", &["flows", "half_open", "idle", "rx_buffer", "tx_buffer"]),
     ("control", &["socket"]),

@@ -8,7 +8,7 @@ use locum_appliance::{Announcement, HeartbeatHalf, Notice, Port};
 use locum_link::warden::WillError;
 use locum_link::{Clock, Poller, Will, WillWriter};
 use locum_monitor::Input;
-use locum_types::{Health, Instant};
+use locum_types::{Health, Instant, LogPosition};
 
 use super::links::{Links, receive};
 use super::shared::{Inbox, Outbox, ToControl, ToHeartbeat, ToStack, Words};
@@ -34,6 +34,8 @@ pub(super) struct HeartbeatThread {
     pub(super) pending_will: Option<Will>,
     pub(super) reported_health: Health,
     pub(super) stack_hung: bool,
+    /// The position that the monitor knows.
+    pub(super) position: LogPosition,
     /// The stack thread is to announce first: until then, or until it has, beats wait.
     pub(super) held_until: Option<Instant>,
 }
@@ -54,9 +56,13 @@ impl HeartbeatThread {
         self.receive_beats();
         self.receive_messages();
         self.watch_stack(Clock.now());
+        self.report_position(Clock.now());
         self.half.end_turn(Clock.now());
         // Before the offer leaves: the successor may answer at once.
         self.words.set_handing_over(self.half.is_handing_over());
+        if self.words.set_active_peer(self.half.active_peer()) {
+            self.stack.wake();
+        }
         if let Some(announcement) = self.half.take_announcement() {
             let sent = self.stack.send(ToStack::Announce);
             if sent && announcement == Announcement::First {
@@ -132,6 +138,14 @@ impl HeartbeatThread {
         if hung != self.stack_hung {
             self.stack_hung = hung;
             self.report_health(now);
+        }
+    }
+
+    /// What this node's copy is worth goes into its beats.
+    fn report_position(&mut self, now: Instant) {
+        let position = self.words.position();
+        if std::mem::replace(&mut self.position, position) != position {
+            self.half.handle(now, Input::Position(position));
         }
     }
 

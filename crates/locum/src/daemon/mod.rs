@@ -22,10 +22,12 @@ mod stack_thread;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
-use locum_appliance::{HeartbeatHalf, NodeConfig, Peer, Seeds, ServiceHalf, ServicePort};
+use locum_appliance::{
+    HeartbeatHalf, NodeConfig, Peer, Replication, Seeds, ServiceHalf, ServicePort,
+};
 use locum_gate::Identity;
 use locum_link::{Clock, Role, Warden, WillWriter};
-use locum_types::{BootNonce, Health};
+use locum_types::{BootNonce, Health, LogPosition};
 
 use self::control_thread::ControlThread;
 use self::heartbeat_thread::HeartbeatThread;
@@ -114,6 +116,7 @@ fn work(config: &Config, links: Links, will_writer: Option<WillWriter>) -> anyho
         pending_will: None,
         reported_health: Health::Ok,
         stack_hung: false,
+        position: LogPosition::default(),
         held_until: None,
     };
     let control = ControlThread::new(
@@ -156,7 +159,9 @@ fn node_config(config: &Config, mtu: usize) -> NodeConfig {
         gateways: config.group.gateways.clone(),
         limits,
         mtu,
-        replication: None,
+        replication: config
+            .replication
+            .map(|with| Replication { port: with.port, buffer: with.buffer }),
     }
 }
 

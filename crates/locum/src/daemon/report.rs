@@ -119,6 +119,7 @@ impl Reporter {
                 half_open: service.stack.half_open as u64,
                 limit: service.stack.flows_max as u64,
             },
+            replication: service.replication.as_ref().map(|it| replication(it, &service.stack)),
             takeovers: takeovers(now, monitor),
             conflicts: gate.claims.strangers,
             asked: Asked {
@@ -133,6 +134,7 @@ impl Reporter {
                 .into_iter()
                 .chain(flatten(&heartbeat.counters))
                 .collect(),
+            log: service.replication.as_ref().map(|it| flatten(&it.counters)).unwrap_or_default(),
             hooks: flatten(&lock(&self.hooks).counters()),
             loop_gap_max_us: monitor.counters.loop_gap_max_us,
             realtime: self.priorities.granted(),
@@ -174,6 +176,26 @@ fn peer_status(config: &Config, peer: &locum_monitor::PeerStatus) -> PeerStatus 
         loss_out: peer.loss_out,
         interval_ms: peer.interval.map(fine_millis),
         timeout_ms: fine_millis(peer.timeout),
+    }
+}
+
+fn replication(
+    service: &locum_appliance::ReplicationStatus,
+    stack: &locum_stack::Status,
+) -> status::ReplicationStatus {
+    let follower = |session: &locum_appliance::SessionStatus| status::FollowerStatus {
+        id: session.follower.get(),
+        in_sync: session.stage == locum_appliance::Stage::InSync,
+        lag_entries: session.lag_entries,
+        lag_bytes: session.lag_bytes,
+    };
+    status::ReplicationStatus {
+        protection: service.protection,
+        position: service.position.0,
+        followers: service.followers.iter().map(follower).collect(),
+        frames_held: service.frames_held,
+        flows_carried: service.counters.flows_carried,
+        flows_lost: stack.counters.flows_lost,
     }
 }
 

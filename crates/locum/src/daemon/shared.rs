@@ -1,14 +1,14 @@
-//! What the threads of a node tell each other: messages over bounded channels, and three atomic words.
+//! What the threads of a node tell each other: messages over bounded channels, and atomic words.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use locum_appliance::{HeartbeatStatus, NodeConfig, Port, ServiceStatus};
 use locum_gate::Sighting;
 use locum_link::Waker;
 use locum_monitor::{Event, Input};
-use locum_types::{Instant, ModeCell};
+use locum_types::{Instant, LogPosition, ModeCell, NodeId};
 
 /// Messages that may wait for a thread: a burst of frames for the node address, beats among them.
 const MESSAGES_MAX: usize = 256;
@@ -90,6 +90,11 @@ impl<T> Clone for Outbox<T> {
 }
 
 impl<T> Outbox<T> {
+    /// Has the thread look round: a word has changed.
+    pub(super) fn wake(&self) {
+        self.waker.wake();
+    }
+
     /// Sends and wakes the thread; false if its inbox was full.
     pub(super) fn send(&self, message: T) -> bool {
         let sent = match self.sender.try_send(message) {
@@ -130,6 +135,10 @@ pub(super) struct Words {
     pub(super) mode: Arc<ModeCell>,
     /// True while the successor's first beat is awaited; written by the heartbeat thread alone.
     handing_over: AtomicBool,
+    /// The other node that is active, or 0; written by the heartbeat thread alone.
+    active_peer: AtomicU8,
+    /// How far this node's copy of the log reaches; written by the stack thread alone.
+    position: AtomicU64,
     /// When the stack thread last came round; written by it alone.
     stack_turn: AtomicU64,
 }
@@ -147,6 +156,24 @@ impl Words {
 
     pub(super) fn is_handing_over(&self) -> bool {
         self.handing_over.load(Ordering::Acquire)
+    }
+
+    /// True if that is news.
+    pub(super) fn set_active_peer(&self, active: Option<NodeId>) -> bool {
+        let id = active.map_or(0, NodeId::get);
+        self.active_peer.swap(id, Ordering::AcqRel) != id
+    }
+
+    pub(super) fn active_peer(&self) -> Option<NodeId> {
+        NodeId::new(self.active_peer.load(Ordering::Acquire)).ok()
+    }
+
+    pub(super) fn set_position(&self, position: LogPosition) {
+        self.position.store(position.0, Ordering::Release);
+    }
+
+    pub(super) fn position(&self) -> LogPosition {
+        LogPosition(self.position.load(Ordering::Acquire))
     }
 
     pub(super) fn note_stack_turn(&self, now: Instant) {

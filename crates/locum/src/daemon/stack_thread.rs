@@ -127,9 +127,14 @@ impl StackThread {
 
     /// Lets the stack work and its frames leave; true if there is more to do.
     fn work(&mut self) -> bool {
+        let now = Clock.now();
         self.half.set_leaving(self.words.is_handing_over());
-        let more = self.half.poll(Clock.now());
+        self.half.set_active(now, self.words.active_peer());
+        let more = self.half.poll(now);
+        self.words.set_position(self.half.position());
         let links = &self.links;
+        // What followers must know leaves before the clients hear of it.
+        while self.half.poll_replication(|frame| links.send(Port::Service, frame)).is_some() {}
         // Both are looked at again for each frame: the lease must hold when it leaves, and once the
         // successor may have announced itself it must not take that back.
         loop {

@@ -4,14 +4,15 @@
 //! changes its name, unit or meaning. Everything is a plain value; instants of the node's monotonic
 //! clock mean nothing to a reader, so ages are given instead.
 //!
-//! [`counters`] flattens the counters of any layer, [`table`] renders a status for people.
+//! [`counters`] flattens the counters of any layer, [`risk`] judges a status, [`table`] renders it for people.
 
 pub mod counters;
+pub mod risk;
 pub mod table;
 
 use std::collections::BTreeMap;
 
-use locum_types::{Health, Mode};
+use locum_types::{Health, Mode, Protection};
 use serde::{Deserialize, Serialize};
 
 /// The name of the schema, in [`NodeStatus::schema`].
@@ -65,6 +66,10 @@ pub struct NodeStatus {
     /// Connections of clients.
     pub flows: FlowStatus,
 
+    /// Copies of connections and services; `None`: not replicated.
+    #[serde(default)]
+    pub replication: Option<ReplicationStatus>,
+
     /// How often, and how fast, this node took over.
     pub takeovers: Takeovers,
     /// How often somebody outside the group claimed a service address.
@@ -80,6 +85,9 @@ pub struct NodeStatus {
     pub queues: Counters,
     /// The TAPs: frames, bytes, errors.
     pub link: Counters,
+    /// The log: entries, followers, snapshots.
+    #[serde(default)]
+    pub log: Counters,
     /// Beats sent, heard, and refused per reason.
     pub heartbeat: Counters,
     /// Runs of the hook program.
@@ -162,6 +170,36 @@ pub struct FlowStatus {
     pub half_open: u64,
     /// How many there may be.
     pub limit: u64,
+}
+
+/// How connections and services are copied to other nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicationStatus {
+    /// What would survive if the active node died now.
+    pub protection: Protection,
+    /// The last entry of the log that this node has.
+    pub position: u64,
+    /// While active: the nodes that follow.
+    pub followers: Vec<FollowerStatus>,
+    /// Frames that wait for followers.
+    pub frames_held: u64,
+    /// Connections that went on here after takeovers.
+    pub flows_carried: u64,
+    /// Connections that could not be carried over, though they should.
+    pub flows_lost: u64,
+}
+
+/// One node that follows this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowerStatus {
+    /// Its id.
+    pub id: u8,
+    /// Whether it has everything that has left.
+    pub in_sync: bool,
+    /// Entries that it has not confirmed.
+    pub lag_entries: u64,
+    /// Bytes of these.
+    pub lag_bytes: u64,
 }
 
 /// The takeovers of this node.

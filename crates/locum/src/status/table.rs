@@ -8,7 +8,7 @@ use std::time::Duration;
 use locum_types::{Health, Mode};
 
 use self::grid::{Cell, Colour, Grid};
-use super::{Counters, NodeStatus, PeerStatus};
+use super::{Counters, FollowerStatus, NodeStatus, PeerStatus, ReplicationStatus};
 
 /// How many of the latest takeovers are shown.
 const TAKEOVERS_SHOWN: usize = 5;
@@ -78,6 +78,9 @@ fn facts(status: &NodeStatus) -> Grid {
     let flows = status.flows;
     let (open, half_open) = (flows.open, flows.half_open);
     fact("flows", Cell::new(format!("{open} of {}, {half_open} of them half-open", flows.limit)));
+    if let Some(replication) = &status.replication {
+        fact("protection", protection_cell(replication));
+    }
     let asked = status.asked;
     fact("asked for", Cell::new(format!("{} times by ARP, {} by NDP", asked.arp, asked.ns)));
     let conflicts = Cell::new(status.conflicts.to_string());
@@ -90,6 +93,24 @@ fn facts(status: &NodeStatus) -> Grid {
     let (version, pid) = (&status.version, status.pid);
     fact("process", Cell::new(format!("locum {version}, pid {pid}, up {}", age(status.uptime_ms))));
     grid
+}
+
+fn protection_cell(replication: &ReplicationStatus) -> Cell {
+    let protection = replication.protection;
+    let follower = |follower: &FollowerStatus| {
+        let id = follower.id;
+        let FollowerStatus { lag_entries: entries, lag_bytes: bytes, .. } = follower;
+        let standing = if follower.in_sync { "in sync" } else { "catching up" };
+        format!("node {id} {standing}, {entries} entries ({bytes} bytes) behind")
+    };
+    let mut words = vec![format!("{protection}, entry {}", replication.position)];
+    words.extend(replication.followers.iter().map(follower));
+    words.push(format!("{} flows carried over", replication.flows_carried));
+    if replication.flows_lost > 0 {
+        words.push(format!("{} lost", replication.flows_lost));
+    }
+    let cell = Cell::new(words.join("; "));
+    if protection.is_good() { cell } else { cell.colour(Colour::Yellow) }
 }
 
 fn realtime_cell(status: &NodeStatus) -> Cell {
@@ -164,6 +185,7 @@ fn counters(status: &NodeStatus) -> Grid {
         ("stack", &status.stack),
         ("queues", &status.queues),
         ("link", &status.link),
+        ("log", &status.log),
         ("heartbeat", &status.heartbeat),
         ("hooks", &status.hooks),
     ] {
