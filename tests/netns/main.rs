@@ -16,6 +16,7 @@ mod harness;
 mod operator;
 mod partition;
 mod silence;
+mod streams;
 mod takeover;
 mod trial;
 
@@ -78,6 +79,7 @@ fn cases() -> impl Iterator<Item = Case> {
         partition::cases(),
         addresses::cases(),
         clients::cases(),
+        streams::cases(),
         operator::cases(),
     ]
     .into_iter()

@@ -359,8 +359,11 @@ impl Replicator {
     /// What this node's copy is worth in an election.
     pub(crate) fn position(&self) -> LogPosition {
         match self.protection {
-            Protection::Protected | Protection::Unprotected | Protection::InSync => self.position,
-            Protection::Joining | Protection::Stale | Protection::Alone => LogPosition::default(),
+            Protection::Protected | Protection::Unprotected | Protection::InSync => {
+                LogPosition::COMPLETE
+            }
+            Protection::Stale => self.position,
+            Protection::Joining | Protection::Alone => LogPosition::default(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::model::{Expectation, Scenario, Span};
+use crate::model::{Expectation, Scenario, Span, World};
 use crate::outcome::{ClientTrack, Outcome, Verdict};
 
 /// Leaks named in a verdict; the outcome has them all.
@@ -16,9 +16,14 @@ const LEAKS_SHOWN_MAX: usize = 3;
 /// service address while it had to be silent.
 pub fn judge(scenario: &Scenario, outcome: &Outcome) -> Vec<Verdict> {
     let mut verdicts = vec![silence(outcome)];
+    let tolerance = match outcome.world {
+        World::Sim => Duration::ZERO,
+        World::Netns => scenario.tolerance.0,
+    };
     for expectation in &scenario.expectations {
         let line = scenario.source.line(&expectation.span());
-        let mut bench = Bench { line, expectation: expectation.get_ref(), outcome, verdicts };
+        let mut bench =
+            Bench { line, expectation: expectation.get_ref(), outcome, tolerance, verdicts };
         bench.modes();
         bench.clients();
         bench.run();
@@ -58,6 +63,8 @@ struct Bench<'a> {
     line: usize,
     expectation: &'a Expectation,
     outcome: &'a Outcome,
+    /// By how much an outage may exceed what is expected: a real machine has other things to do.
+    tolerance: Duration,
     verdicts: Vec<Verdict>,
 }
 
@@ -109,7 +116,7 @@ impl Bench<'_> {
         match track.outage(from, to) {
             Some((at, long)) => {
                 let held = outage_min.is_none_or(|Span(min)| long >= min)
-                    && outage_max.is_none_or(|Span(max)| long <= max);
+                    && outage_max.is_none_or(|Span(max)| long <= max + self.tolerance);
                 self.note(expected, held, format!("{} from {} on", brief(long), brief(at)));
             }
             None => self.note(expected, false, "never answered"),

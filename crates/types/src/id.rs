@@ -90,6 +90,10 @@ impl fmt::Display for BootNonce {
 pub struct LogPosition(pub u64);
 
 impl LogPosition {
+    /// In beats: whatever has left is in this copy. Copies of which that holds are equally good, though what each
+    /// knows of the others' last entries is out of date all the time.
+    pub const COMPLETE: LogPosition = LogPosition(u64::MAX);
+
     /// The position of the next entry.
     pub const fn next(self) -> LogPosition {
         LogPosition(self.0.saturating_add(1))

@@ -33,6 +33,7 @@ mod netns;
 pub mod node;
 pub mod process;
 pub mod room;
+pub mod stream;
 mod topology;
 pub mod wait;
 pub mod wiring;

@@ -28,11 +28,13 @@ pub struct Config {
     pub heartbeat: Option<(Duration, Duration)>,
     /// Whether heartbeats have their own network (see [`crate::Topology::heartbeat_network`]).
     pub heartbeat_tap: bool,
+    /// `replication.enabled`.
+    pub replication: bool,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { mac: MacMode::Virtual, heartbeat: None, heartbeat_tap: false }
+        Config { mac: MacMode::Virtual, heartbeat: None, heartbeat_tap: false, replication: false }
     }
 }
 
@@ -49,6 +51,7 @@ impl Config {
             interval: self.heartbeat.map(|(interval, _)| interval),
             dead_after: self.heartbeat.map(|(_, dead_after)| dead_after),
             heartbeat_tap: self.heartbeat_tap,
+            replication: self.replication,
             preempt: None,
             files: lab.files().to_owned(),
         }
@@ -196,6 +199,25 @@ impl<'lab> Group<'lab> {
             Some(&(active, _)) if waiting + 1 == modes.len() => Ok(active),
             Some(_) | None => Err(format!("{modes:?}")),
         }
+    }
+
+    /// Waits until the active node is protected, and all others that run are in sync.
+    ///
+    /// # Errors
+    /// What each said last, when it is not so within [`PATIENCE`].
+    pub fn wait_protected(&self) -> Result<()> {
+        wait::until("a protected group", PATIENCE, || {
+            let running =
+                self.lab.nodes().iter().zip(&self.nodes).filter(|(_, slot)| slot.is_some());
+            let words: Vec<String> = running
+                .map(|(node, _)| match self.status(node.id()) {
+                    Ok(status) => status["replication"]["protection"].to_string(),
+                    Err(error) => format!("{error:#}"),
+                })
+                .collect();
+            let good = |word: &String| word == "\"protected\"" || word == "\"in_sync\"";
+            if words.iter().all(good) { Ok(()) } else { Err(format!("{words:?}")) }
+        })
     }
 
     /// Ends a node at once: warden and worker by SIGKILL.

@@ -42,6 +42,8 @@ pub struct NodeFile {
     pub dead_after: Option<Duration>,
     /// Whether heartbeats have their own TAP, `hb0`.
     pub heartbeat_tap: bool,
+    /// `replication.enabled`.
+    pub replication: bool,
     /// Pre-emption, after this delay.
     pub preempt: Option<Duration>,
     /// Where its files are: the key, the web site, its control socket.
@@ -75,6 +77,7 @@ impl NodeFile {
         if let Some(delay) = self.preempt {
             text += &format!("[election]\npreempt = true\npreempt_delay = {}\n", quoted(delay));
         }
+        text += &format!("[replication]\nenabled = {}\n", self.replication);
         text += "[[service]]\nkind = \"echo\"\nport = 7\n";
         text += "[[service]]\nkind = \"discard\"\nport = 9\n";
         text += "[[service]]\nkind = \"http\"\nport = 80\nroot = \"www\"\n";

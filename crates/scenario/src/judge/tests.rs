@@ -72,8 +72,12 @@ client = [{ name = "alice", programs = [{ kind = "udp-echo" }] }]
 
 /// The verdicts on one expectation, without the one that is always there.
 fn verdicts(expectation: &str) -> Vec<Verdict> {
+    verdicts_on(&takeover(), expectation)
+}
+
+fn verdicts_on(outcome: &Outcome, expectation: &str) -> Vec<Verdict> {
     let scenario = Scenario::parse(&format!("{HEAD}{expectation}"), "test", "test.toml");
-    let mut verdicts = judge(&scenario.expect("it is right"), &takeover());
+    let mut verdicts = judge(&scenario.expect("it is right"), outcome);
     verdicts.remove(0);
     verdicts
 }
@@ -122,6 +126,13 @@ fn outages_are_held_against_both_bounds() {
     fails("outage_max = '29ms'", "30.0ms from 90.0ms on");
     fails("outage_min = '31ms'", "30.0ms from 90.0ms on");
     holds("client = 'alice'\nto = '90ms'\noutage_max = '0s'");
+}
+
+#[test]
+fn on_real_machines_an_outage_may_be_longer_by_the_tolerance() {
+    let real = Outcome { world: World::Netns, ..takeover() };
+    let held = |max| verdicts_on(&real, &format!("outage_max = '{max}'"))[0].held;
+    assert_eq!((held("5ms"), held("4ms")), (true, false), "the tolerance is 25 ms");
 }
 
 #[test]

@@ -1,0 +1,158 @@
+//! TCP connections of real kernels through takeovers: none is lost, and every byte comes back.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use locum_lab::locum::{Config, Group};
+use locum_lab::stream::{Load, StreamClient, StreamRecord};
+use locum_lab::{Lab, SERVICE_V4, Topology};
+use rustix::process::Signal;
+
+use crate::trial::Case;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A takeover takes milliseconds; a segment that was lost with the node, a client's retransmission timeout.
+const STALL_MAX: Duration = Duration::from_secs(1);
+
+pub(crate) fn cases() -> Vec<Case> {
+    let two = Topology::default();
+    let three = Topology { nodes: 3, ..two };
+    let replicated = || Config { replication: true, ..Config::default() };
+    vec![
+        Case::configured("connections_survive_sigkill", two, replicated(), sigkill),
+        Case::configured("connections_survive_a_hand_over", two, replicated(), hand_over),
+        Case::configured("connections_survive_sigterm", two, replicated(), sigterm),
+        Case::configured("connections_survive_a_cut_cable", two, replicated(), cut).divided(),
+        Case::configured("connections_survive_a_zombie", two, replicated(), zombie),
+        Case::configured(
+            "connections_survive_there_and_back_again",
+            two,
+            replicated(),
+            there_and_back,
+        ),
+        Case::configured(
+            "connections_survive_two_deaths_of_three",
+            three,
+            replicated(),
+            two_deaths,
+        ),
+        Case::configured("a_thousand_connections_survive", two, replicated(), thousand),
+    ]
+}
+
+/// Connections that write all the time while something happens, and live on.
+fn through(
+    lab: &Lab,
+    group: &mut Group<'_>,
+    load: Load,
+    happen: impl FnOnce(&mut Group<'_>) -> Result<()>,
+) -> Result<(StreamRecord, Instant)> {
+    let target = SocketAddr::from((SERVICE_V4, 7));
+    let client = StreamClient::start(lab.client(1).namespace(), target, load)?;
+    client.wait_for_answers(100, PATIENCE).context("before the fault")?;
+    group.wait_protected()?;
+    let struck = Instant::now();
+    happen(group)?;
+    client.wait_for_answers(200.max(2 * load.connections), PATIENCE).context("after the fault")?;
+    let record = client.stop()?;
+    let (survivors, all) = (record.survivors(), load.connections);
+    ensure!(survivors == all, "{survivors} of {all} survived: {:?}", record.failures(5));
+    Ok((record, struck))
+}
+
+/// Five hundred records a second on one connection.
+const ONE: Load = Load { connections: 1, period: Duration::from_millis(2) };
+
+fn require_short(record: &StreamRecord, struck: Instant) -> Result<()> {
+    let stall = record.stall(struck).context("no answer after the fault")?;
+    ensure!(stall <= STALL_MAX, "the connection stalled for {stall:?}");
+    Ok(())
+}
+
+fn sigkill(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let active = group.wait_steady()?;
+    let (record, struck) = through(lab, group, ONE, |group| group.process(active)?.kill_worker())?;
+    group.wait_for_end(active)?;
+    require_short(&record, struck)
+}
+
+fn sigterm(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let active = group.wait_steady()?;
+    let (record, struck) = through(lab, group, ONE, |group| group.process(active)?.terminate())?;
+    group.wait_for_end(active)?;
+    require_short(&record, struck)
+}
+
+fn hand_over(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let active = group.wait_steady()?;
+    let (record, struck) = through(lab, group, ONE, |group| group.handover(active))?;
+    group.wait_for(&[(active, "waiting"), (3 - active, "active")])?;
+    require_short(&record, struck)
+}
+
+fn cut(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let active = group.wait_steady()?;
+    let (record, struck) = through(lab, group, ONE, |_| lab.cut(active))?;
+    require_short(&record, struck)?;
+    lab.heal(active)?;
+    group.wait_for(&[(active, "waiting"), (3 - active, "active")])?;
+    group.wait_protected()
+}
+
+fn zombie(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let active = group.wait_steady()?;
+    let (record, struck) = through(lab, group, ONE, |group| {
+        group.process(active)?.signal_worker(Signal::STOP)?;
+        group.wait_for(&[(3 - active, "active")])?;
+        group.process(active)?.signal_worker(Signal::CONT)?;
+        group.wait_for(&[(active, "waiting"), (3 - active, "active")])
+    })?;
+    require_short(&record, struck)?;
+    group.wait_protected()
+}
+
+/// The same connections, back and forth, by every way there is.
+fn there_and_back(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let load = Load { connections: 5, period: Duration::from_millis(1) };
+    let (record, struck) = through(lab, group, load, |group| {
+        for round in 0..6 {
+            let active = group.wait_steady()?;
+            group.wait_protected()?;
+            if round % 2 == 0 {
+                group.handover(active)?;
+                group.wait_for(&[(active, "waiting"), (3 - active, "active")])?;
+            } else {
+                group.process(active)?.kill_worker()?;
+                group.wait_for_end(active)?;
+                group.wait_for(&[(3 - active, "active")])?;
+                group.start_node(active)?;
+            }
+        }
+        Ok(())
+    })?;
+    require_short(&record, struck)
+}
+
+fn two_deaths(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let (record, struck) = through(lab, group, ONE, |group| {
+        for _ in 0..2 {
+            group.wait_protected()?;
+            let active = group.wait_steady()?;
+            group.process(active)?.kill_worker()?;
+            group.wait_for_end(active)?;
+            group.wait_steady()?;
+        }
+        Ok(())
+    })?;
+    require_short(&record, struck)
+}
+
+fn thousand(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let load = Load { connections: 1_000, period: Duration::from_millis(1) };
+    let active = group.wait_steady()?;
+    let (record, struck) = through(lab, group, load, |group| group.process(active)?.kill_worker())?;
+    group.wait_for_end(active)?;
+    require_short(&record, struck)
+}
