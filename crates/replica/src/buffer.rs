@@ -103,9 +103,9 @@ impl LogBuffer {
         self.bytes.len() + len <= self.bytes_max && self.marks.len() < self.marks_max
     }
 
-    /// Whether what was encoded can be carried at all.
+    /// Whether what was encoded can be carried at all: there is room once everything else is forgotten.
     pub(crate) fn can_carry(&self, len: usize) -> bool {
-        self.item.len() <= ITEM_LEN_MAX && len <= self.bytes_max
+        self.item.len() <= ITEM_LEN_MAX && len <= self.bytes_max && self.marks_max > 0
     }
 
     /// Appends the encoded entry, for which there is room.
@@ -153,7 +153,7 @@ impl LogBuffer {
     }
 
     fn mark(&self, position: LogPosition) -> Option<&Mark> {
-        let index = position.0.checked_sub(self.floor.position.0 + 1)?;
+        let index = position.0.checked_sub(self.floor.position.next().0)?;
         self.marks.get(usize::try_from(index).ok()?)
     }
 

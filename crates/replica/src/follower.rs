@@ -214,8 +214,12 @@ impl Follower {
         self.tell_standing(now);
     }
 
-    /// Everything that was taken by [`poll_output`](Follower::poll_output) is applied: the leader may be told.
+    /// Everything that was taken by [`poll_output`](Follower::poll_output) is applied: the leader may be told. It is
+    /// not told of a copy of the log before it has said that the session goes on from there.
     pub fn confirm(&mut self) {
+        if !self.stream.is_log() {
+            return;
+        }
         if let (Some(session), Some(have)) = (&mut self.session, self.have) {
             session.confirm_progress(have);
         }

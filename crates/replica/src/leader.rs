@@ -108,11 +108,12 @@ impl Leader {
     }
 
     /// What `digest` the state has at `position`, as [`LeaderRequest::StateDigest`] asked. The followers will
-    /// compare theirs. Returns whether it was taken: not if an entry was appended meanwhile.
+    /// compare theirs. Returns whether it was taken: not if an entry was appended meanwhile, or the buffer is too
+    /// small for it.
     pub fn state_digest(&mut self, now: Instant, position: LogPosition, digest: u64) -> bool {
-        let taken = position == self.head().position;
+        let len = self.log.encode_state_digest(digest);
+        let taken = position == self.head().position && self.log.can_carry(len);
         if taken {
-            let len = self.log.encode_state_digest(digest);
             self.make_room(now, len);
             self.log.append_item();
             self.counters.state_digests += 1;
@@ -210,8 +211,7 @@ impl Leader {
     ) -> usize {
         let Some(index) = self.index(connection) else { return 0 };
         let session = &mut self.sessions[index];
-        let context = session::Context { log: &self.log, keep_alive: self.config.keep_alive };
-        match session.transmit(now, context, &mut self.message, out) {
+        match session.transmit(now, &self.log, &mut self.message, out) {
             Ok(written) => {
                 if self.sessions[index].is_over() {
                     self.forget(index);

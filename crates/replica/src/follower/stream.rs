@@ -102,6 +102,11 @@ impl Stream {
         self.content != Content::Nothing
     }
 
+    /// Whether the log goes on after what the follower has.
+    pub(super) fn is_log(&self) -> bool {
+        self.phase == Phase::Log
+    }
+
     /// Opens a record, and looks whether its message may come now.
     pub(super) fn open(
         &mut self,

@@ -49,8 +49,10 @@ pub(crate) struct Following {
     told_in_sync: bool,
     /// When it last took something, or confirmed something.
     pub(crate) progress: Instant,
-    /// When the last message was sealed.
+    /// When the last message was sealed, or a sign of life became due.
     pub(crate) spoken: Instant,
+    /// A sign of life is to be sent, unless something else is.
+    is_sign_due: bool,
 }
 
 impl Following {
@@ -66,6 +68,15 @@ impl Following {
         match self.stage {
             Stage::Snapshot => self.snapshot.is_some(),
             Stage::CatchingUp | Stage::Candidate { .. } | Stage::InSync => true,
+        }
+    }
+
+    /// Notices that it was told nothing for as long as `keep_alive`. The next sign of life is due as long after
+    /// that, whether this one can be sent or not: a connection that takes nothing keeps nobody busy.
+    pub(super) fn mind_silence(&mut self, now: Instant, keep_alive: Duration) {
+        if self.spoken + keep_alive <= now {
+            self.spoken = now;
+            self.is_sign_due = true;
         }
     }
 }
@@ -87,12 +98,6 @@ pub(super) enum Received {
     Hello(Hello),
     /// What a follower says.
     Message(FromFollower),
-}
-
-/// What a session needs to know to send.
-pub(super) struct Context<'a> {
-    pub(super) log: &'a LogBuffer,
-    pub(super) keep_alive: Duration,
 }
 
 /// The last words of a session.
@@ -206,6 +211,7 @@ impl Session {
             told_in_sync: false,
             progress: now,
             spoken: now,
+            is_sign_due: false,
         }));
     }
 
@@ -243,14 +249,14 @@ impl Session {
     pub(super) fn transmit(
         &mut self,
         now: Instant,
-        context: Context<'_>,
+        log: &LogBuffer,
         message: &mut Vec<u8>,
         out: &mut [u8],
     ) -> Result<usize, Refusal> {
         let mut written = self.outbound.move_to(out);
         while written < out.len() {
             message.clear();
-            if !self.next_message(now, &context, message) {
+            if !self.next_message(now, log, message) {
                 break;
             }
             let Some((_, channel)) = &mut self.channel else { break };
@@ -263,7 +269,7 @@ impl Session {
     }
 
     /// Writes the next message, if there is one.
-    fn next_message(&mut self, now: Instant, context: &Context<'_>, out: &mut Vec<u8>) -> bool {
+    fn next_message(&mut self, now: Instant, log: &LogBuffer, out: &mut Vec<u8>) -> bool {
         if let Some(farewell) = &mut self.farewell {
             let is_new = !farewell.said;
             if is_new {
@@ -273,9 +279,10 @@ impl Session {
             return is_new;
         }
         let Some(following) = &mut self.following else { return false };
-        let is_something = following.next_message(now, context, out);
+        let is_something = following.next_message(log, out);
         if is_something {
             following.spoken = now;
+            following.is_sign_due = false;
         }
         is_something
     }
@@ -283,12 +290,11 @@ impl Session {
 
 impl Following {
     /// Writes what the follower is told next, if it is to be told something.
-    fn next_message(&mut self, now: Instant, context: &Context<'_>, out: &mut Vec<u8>) -> bool {
+    fn next_message(&mut self, log: &LogBuffer, out: &mut Vec<u8>) -> bool {
         if let Some(resumes) = self.welcome.take() {
-            FromLeader::Welcome { history: context.log.history(), resumes }.encode(out);
+            FromLeader::Welcome { history: log.history(), resumes }.encode(out);
             return true;
         }
-        let keep_alive = self.spoken + context.keep_alive <= now;
         match (&mut self.snapshot, self.stage) {
             (Some(snapshot), Stage::Snapshot) => {
                 if snapshot.next_message(out) {
@@ -301,23 +307,23 @@ impl Following {
             }
             (None, Stage::Snapshot) => {}
             (_, Stage::CatchingUp | Stage::Candidate { .. } | Stage::InSync) => {
-                return self.next_of_log(context.log, keep_alive, out);
+                return self.next_of_log(log, out);
             }
         }
-        if keep_alive {
+        if self.is_sign_due {
             FromLeader::Log { in_sync: false, bytes: &[] }.encode(out);
         }
-        keep_alive
+        self.is_sign_due
     }
 
     /// Everything that was appended and not sent, as far as it fits one record.
-    fn next_of_log(&mut self, log: &LogBuffer, keep_alive: bool, out: &mut Vec<u8>) -> bool {
+    fn next_of_log(&mut self, log: &LogBuffer, out: &mut Vec<u8>) -> bool {
         let in_sync = self.stage == Stage::InSync;
         FromLeader::Log { in_sync, bytes: &[] }.encode(out);
         let len = log.copy(self.sent, MESSAGE_LEN_MAX - MESSAGE_HEAD_MAX, out);
         self.sent += len as u64;
         let is_news = self.told_in_sync != in_sync;
         self.told_in_sync = in_sync;
-        len > 0 || is_news || keep_alive
+        len > 0 || is_news || self.is_sign_due
     }
 }

@@ -46,17 +46,20 @@ impl Leader {
                     self.end(now, index, DropReason::Bye(ByeReason::TooSlow));
                 }
                 Some(Deadline::Farewell) => self.forget(index),
-                // What is to be said leaves by `poll_transmit`; the last is a follower's.
+                // The first is no judgement, and minded below; the last is a follower's.
                 Some(Deadline::KeepAlive | Deadline::Trust) | None => {}
             }
             let is_still_there =
                 self.sessions.get(index).is_some_and(|session| session.connection == connection);
             index += usize::from(is_still_there);
         }
+        for following in self.sessions.iter_mut().filter_map(Session::following_mut) {
+            following.mind_silence(now, self.config.keep_alive);
+        }
     }
 
-    /// When the leader wants its next turn, and why. A sign of life is sent by
-    /// [`poll_transmit`](Leader::poll_transmit), the rest is for [`tick`](Leader::tick).
+    /// When the leader wants its next turn, and why. After [`tick`](Leader::tick) it lies ahead; a sign of life that
+    /// was due is then sent by [`poll_transmit`](Leader::poll_transmit).
     pub fn poll_deadline(&self) -> Option<(Instant, Deadline)> {
         let judging = self.sessions.iter().filter_map(|session| self.session_deadline(session));
         let speaking = self.sessions.iter().filter_map(Session::following);

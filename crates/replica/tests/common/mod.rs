@@ -200,6 +200,13 @@ impl World {
         position
     }
 
+    /// Appends `count` entries with `len` bytes of data each.
+    pub(crate) fn append_many(&mut self, count: usize, len: usize) {
+        for _ in 0..count {
+            self.append(len);
+        }
+    }
+
     pub(crate) fn connect(&mut self, index: usize) {
         self.connections += 1;
         let connection = ConnectionId(self.connections);
@@ -288,6 +295,8 @@ impl World {
         let bytes: Vec<u8> = node.to_leader.drain(..len).collect();
         self.leader.receive(now, connection, &bytes);
         if node.follower.poll_request() == Some(FollowerRequest::Close) {
+            let rest: Vec<u8> = node.to_leader.drain(..).collect();
+            self.leader.receive(now, connection, &rest);
             self.cut(index);
         }
     }
