@@ -1,6 +1,8 @@
-//! A client that measures an outage: UDP echo requests at a fixed rate, and when each came back.
+//! A client that measures an outage: UDP echo requests at a fixed rate, and when each came back. And the service of
+//! those who have none.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
@@ -178,17 +180,35 @@ impl EchoRecord {
     }
 }
 
-/// Answers every datagram, forever: the service of a node whose kernel has the address.
+/// Answers every datagram and every byte of a connection, forever: the service of a node whose kernel has the
+/// address.
 ///
 /// # Errors
 /// When the socket cannot be made.
 pub fn serve(address: SocketAddr) -> Result<()> {
     let socket = UdpSocket::bind(address).with_context(|| format!("bind {address}"))?;
+    let listener = TcpListener::bind(address).with_context(|| format!("listen on {address}"))?;
+    thread::Builder::new().name("echo-accept".into()).spawn(move || {
+        for stream in listener.incoming().flatten() {
+            thread::spawn(move || echo(&stream));
+        }
+    })?;
     let mut buffer = [0; 2048];
     loop {
         // Errors are of single datagrams (a client that is gone), never of the socket.
         if let Ok((len, from)) = socket.recv_from(&mut buffer) {
             let _ = socket.send_to(&buffer[..len], from);
+        }
+    }
+}
+
+/// Sends back what a connection brings, until it ends.
+fn echo(mut stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(len @ 1..) = stream.read(&mut buffer) {
+        if stream.write_all(&buffer[..len]).is_err() {
+            return;
         }
     }
 }

@@ -206,18 +206,23 @@ impl<'lab> Group<'lab> {
     /// # Errors
     /// What each said last, when it is not so within [`PATIENCE`].
     pub fn wait_protected(&self) -> Result<()> {
-        wait::until("a protected group", PATIENCE, || {
-            let running =
-                self.lab.nodes().iter().zip(&self.nodes).filter(|(_, slot)| slot.is_some());
-            let words: Vec<String> = running
-                .map(|(node, _)| match self.status(node.id()) {
-                    Ok(status) => status["replication"]["protection"].to_string(),
-                    Err(error) => format!("{error:#}"),
-                })
-                .collect();
-            let good = |word: &String| word == "\"protected\"" || word == "\"in_sync\"";
-            if words.iter().all(good) { Ok(()) } else { Err(format!("{words:?}")) }
-        })
+        wait::until("a protected group", PATIENCE, || self.protected())
+    }
+
+    /// Whether the active node is protected, and all others that run are in sync.
+    ///
+    /// # Errors
+    /// What each says, when it is not so.
+    pub fn protected(&self) -> Result<(), String> {
+        let running = self.lab.nodes().iter().zip(&self.nodes).filter(|(_, slot)| slot.is_some());
+        let words: Vec<String> = running
+            .map(|(node, _)| match self.status(node.id()) {
+                Ok(status) => status["replication"]["protection"].to_string(),
+                Err(error) => format!("{error:#}"),
+            })
+            .collect();
+        let good = |word: &String| word == "\"protected\"" || word == "\"in_sync\"";
+        if words.iter().all(good) { Ok(()) } else { Err(format!("{words:?}")) }
     }
 
     /// Ends a node at once: warden and worker by SIGKILL.

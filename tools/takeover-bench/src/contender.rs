@@ -64,11 +64,13 @@ pub(crate) fn lab(name: &str, kind: NodeKind) -> Result<Lab> {
 pub(crate) struct LocumPair<'lab> {
     lab: &'lab Lab,
     group: Group<'lab>,
+    replicated: bool,
 }
 
 impl<'lab> LocumPair<'lab> {
     pub(crate) fn start(lab: &'lab Lab, binary: &Path, config: &locum::Config) -> Result<Self> {
-        Ok(LocumPair { lab, group: Group::start(lab, binary, config)? })
+        let group = Group::start(lab, binary, config)?;
+        Ok(LocumPair { lab, group, replicated: config.replication })
     }
 
     pub(crate) fn group(&self) -> &Group<'lab> {
@@ -84,7 +86,11 @@ impl Contender for LocumPair<'_> {
     }
 
     fn steady(&self) -> Result<u8, String> {
-        self.group.steady()
+        let active = self.group.steady()?;
+        if self.replicated {
+            self.group.protected()?;
+        }
+        Ok(active)
     }
 
     fn strike(&mut self, fault: Fault, node: u8) -> Result<()> {

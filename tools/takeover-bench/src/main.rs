@@ -1,8 +1,9 @@
 //! Measures the outage a client sees at a takeover, beside keepalived in the same topology.
 //!
 //! Two nodes and a client on one bridge, all in network namespaces. The client sends a UDP echo request
-//! every millisecond; in each round the active node is struck, and the longest time without an answer
-//! (less the client's period) is the outage. keepalived plays the same rounds at its fastest: VRRPv3, an
+//! every millisecond, and writes a record every two on one TCP connection to the same service; in each round the
+//! active node is struck, and the longest time without an answer (less the client's period) is the outage, or the stall
+//! of the connection. keepalived plays the same rounds at its fastest: VRRPv3, an
 //! advert every 10 ms, the highest priorities (so the shortest skew), real-time priority, and without its
 //! virtual MAC, which makes it a few milliseconds slower (`--keepalived-vmac` shows by how much).
 
@@ -64,6 +65,9 @@ struct Args {
     /// Do not measure keepalived
     #[arg(long)]
     no_keepalived: bool,
+    /// Locum without replication: connections die with their node
+    #[arg(long)]
+    unreplicated: bool,
     /// Measure only keepalived
     #[arg(long, conflicts_with = "no_keepalived")]
     no_locum: bool,
@@ -118,7 +122,8 @@ fn run(args: &Args) -> Result<()> {
         let binary = locum_binary(args)?;
         for (name, heartbeat) in locum_contenders(args) {
             let lab = contender::lab("locum", NodeKind::Tap)?;
-            let config = locum::Config { heartbeat, ..locum::Config::default() };
+            let replication = !args.unreplicated;
+            let config = locum::Config { heartbeat, replication, ..locum::Config::default() };
             let mut pair = LocumPair::start(&lab, &binary, &config)?;
             measure(args, &lab, &name, &mut pair, &mut series)?;
         }
@@ -157,11 +162,15 @@ fn measure(
         for number in 1..=args.rounds {
             let outcome = play(lab, name, contender, fault, number)?;
             say(&format!(
-                "{name}: {} {number}/{}: {:.1} ms, {} lost",
+                "{name}: {} {number}/{}: {:.1} ms, {} lost, TCP {}",
                 fault.name(),
                 args.rounds,
                 outcome.outage.as_secs_f64() * 1000.0,
-                outcome.lost
+                outcome.lost,
+                outcome.stall.map_or("lost".to_owned(), |stall| format!(
+                    "{:.1} ms",
+                    stall.as_secs_f64() * 1000.0
+                ))
             ));
             outcomes.push(outcome);
         }

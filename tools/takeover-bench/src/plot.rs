@@ -127,7 +127,7 @@ mod tests {
     fn series(outages: &[u64]) -> Series {
         let outcomes: Vec<Outcome> = outages
             .iter()
-            .map(|&micros| Outcome { outage: Duration::from_micros(micros), lost: 0 })
+            .map(|&micros| Outcome { outage: Duration::from_micros(micros), lost: 0, stall: None })
             .collect();
         Series::new("a & b", Fault::Cut, &outcomes).expect("some rounds")
     }

@@ -1,16 +1,21 @@
-//! One round: a client asks a thousand times a second, the active node is struck, the client is read.
+//! One round: a client asks a thousand times a second, and writes five hundred records a second on one TCP
+//! connection; the active node is struck; the client is read.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use locum_lab::echo::{EchoClient, EchoRecord};
+use locum_lab::stream::{Load, StreamClient, StreamRecord};
 use locum_lab::{Lab, keepalived};
 
 use crate::contender::{Contender, ECHO_PORT, Fault};
 
 /// The client's rate: one request per millisecond.
 const PERIOD: Duration = Duration::from_millis(1);
+
+/// The TCP connection.
+const STREAM: Load = Load { connections: 1, period: Duration::from_millis(2) };
 
 /// Answers before the fault, so that the client's ARP entry is confirmed and the path is warm.
 const LEAD_IN: usize = 100;
@@ -46,6 +51,9 @@ pub(crate) struct Outcome {
     pub(crate) outage: Duration,
     /// Requests without an answer, from just before the fault on.
     pub(crate) lost: usize,
+    /// The longest time in which nothing came back on the TCP connection, less the time between records; `None`: the
+    /// connection was lost.
+    pub(crate) stall: Option<Duration>,
 }
 
 /// Strikes whoever is active and restores the pair.
@@ -53,14 +61,17 @@ pub(crate) fn play(lab: &Lab, contender: &mut dyn Contender, fault: Fault) -> Re
     let active = settle(contender)?;
     let target = keepalived::service(ECHO_PORT);
     let client = EchoClient::start(lab.client(1).namespace(), target, PERIOD)?;
+    let stream = StreamClient::start(lab.client(1).namespace(), target, STREAM)?;
     client.wait_for_answers(LEAD_IN, BACK).context("before the fault")?;
+    stream.wait_for_answers(LEAD_IN / 2, BACK).context("on the connection before the fault")?;
     let struck = Instant::now();
     contender.strike(fault, active)?;
     thread::sleep(AFTERMATH.saturating_sub(struck.elapsed()));
     client.wait_for_answers(LEAD_OUT, BACK).context("after the fault")?;
     let record = client.stop()?;
+    let stream = stream.stop()?;
     contender.restore(fault, active)?;
-    outcome(&record, struck)
+    outcome(&record, &stream, struck)
 }
 
 /// Waits until a pair is in its steady state and has been for a while.
@@ -82,9 +93,10 @@ fn settle(contender: &dyn Contender) -> Result<u8> {
     }
 }
 
-fn outcome(record: &EchoRecord, struck: Instant) -> Result<Outcome> {
+fn outcome(record: &EchoRecord, stream: &StreamRecord, struck: Instant) -> Result<Outcome> {
     let outage = record.outage(struck).context("no answer after the fault")?;
     // With those that were on their way when the fault came.
     let from = struck.checked_sub(ON_THEIR_WAY).unwrap_or(struck);
-    Ok(Outcome { outage, lost: record.lost_since(from) })
+    let stall = stream.stall(struck).filter(|_| stream.survivors() == STREAM.connections);
+    Ok(Outcome { outage, lost: record.lost_since(from), stall })
 }

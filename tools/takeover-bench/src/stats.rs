@@ -18,6 +18,8 @@ pub(crate) struct Series {
     pub(crate) outages_ms: Vec<f64>,
     /// Requests without an answer, per round.
     pub(crate) lost: Vec<usize>,
+    /// Every stall of the TCP connections that survived, in milliseconds.
+    pub(crate) stalls_ms: Vec<f64>,
     /// The figures.
     pub(crate) summary: Summary,
 }
@@ -29,6 +31,11 @@ pub(crate) struct Summary {
     pub(crate) p99_ms: f64,
     pub(crate) worst_ms: f64,
     pub(crate) lost_total: usize,
+    /// Of the stalls; `None`: no connection survived.
+    pub(crate) stall_median_ms: Option<f64>,
+    pub(crate) stall_worst_ms: Option<f64>,
+    /// The share of TCP connections that survived, 0 to 1.
+    pub(crate) survived: f64,
 }
 
 impl Series {
@@ -36,16 +43,34 @@ impl Series {
     pub(crate) fn new(contender: &str, fault: Fault, outcomes: &[Outcome]) -> Option<Series> {
         let outages_ms: Vec<f64> = outcomes.iter().map(|one| milliseconds(one.outage)).collect();
         let lost: Vec<usize> = outcomes.iter().map(|one| one.lost).collect();
-        let mut sorted = outages_ms.clone();
-        sorted.sort_by(f64::total_cmp);
+        let stalls_ms: Vec<f64> =
+            outcomes.iter().filter_map(|one| one.stall).map(milliseconds).collect();
+        let sorted = sorted(&outages_ms);
+        let stalls = self::sorted(&stalls_ms);
         let summary = Summary {
             median_ms: quantile(&sorted, 0.5)?,
             p99_ms: quantile(&sorted, 0.99)?,
             worst_ms: *sorted.last()?,
             lost_total: lost.iter().sum(),
+            stall_median_ms: quantile(&stalls, 0.5),
+            stall_worst_ms: stalls.last().copied(),
+            survived: stalls.len() as f64 / outcomes.len().max(1) as f64,
         };
-        Some(Series { contender: contender.to_owned(), fault, outages_ms, lost, summary })
+        Some(Series {
+            contender: contender.to_owned(),
+            fault,
+            outages_ms,
+            lost,
+            stalls_ms,
+            summary,
+        })
     }
+}
+
+fn sorted(figures: &[f64]) -> Vec<f64> {
+    let mut sorted = figures.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted
 }
 
 fn milliseconds(duration: Duration) -> f64 {
@@ -63,7 +88,8 @@ mod tests {
     use super::*;
 
     fn outcome(milliseconds: u64, lost: usize) -> Outcome {
-        Outcome { outage: Duration::from_millis(milliseconds), lost }
+        let stall = (lost < 4).then_some(Duration::from_millis(milliseconds + 1));
+        Outcome { outage: Duration::from_millis(milliseconds), lost, stall }
     }
 
     #[test]
@@ -82,6 +108,9 @@ mod tests {
         assert_eq!(series.outages_ms, [5.0, 3.0, 30.0]);
         let Summary { median_ms, worst_ms, lost_total, .. } = series.summary;
         assert_eq!((median_ms, worst_ms, lost_total), (5.0, 30.0, 7));
+        assert_eq!(series.stalls_ms, [4.0, 31.0]);
+        let Summary { stall_worst_ms, survived, .. } = series.summary;
+        assert_eq!((stall_worst_ms, survived), (Some(31.0), 2.0 / 3.0));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use crate::stats::Series;
 
 /// Column heads, and for each the width.
-const HEADS: [(&str, usize); 7] = [
+const HEADS: [(&str, usize); 10] = [
     ("fault", 10),
     ("contender", 22),
     ("median", 10),
@@ -13,9 +13,12 @@ const HEADS: [(&str, usize); 7] = [
     ("worst", 10),
     ("lost/round", 12),
     ("of keepalived", 15),
+    ("tcp median", 13),
+    ("tcp worst", 12),
+    ("tcp kept", 10),
 ];
 
-/// One row per series, faults together. The last column is the median over keepalived's.
+/// One row per series, faults together. `of keepalived` is the median over keepalived's.
 pub(crate) fn render(series: &[Series], yardstick: &str) -> String {
     let mut rows = vec![HEADS.map(|(head, _)| head.to_owned())];
     for one in sorted(series) {
@@ -29,6 +32,9 @@ pub(crate) fn render(series: &[Series], yardstick: &str) -> String {
             format!("{:.1} ms", summary.worst_ms),
             format!("{:.1}", summary.lost_total as f64 / rounds),
             ratio(series, one, yardstick).map_or("-".to_owned(), |ratio| format!("{ratio:.2}")),
+            stall(summary.stall_median_ms),
+            stall(summary.stall_worst_ms),
+            format!("{:.0} %", summary.survived * 100.0),
         ]);
     }
     let mut table = String::new();
@@ -44,6 +50,10 @@ pub(crate) fn render(series: &[Series], yardstick: &str) -> String {
         table.push('\n');
     }
     table
+}
+
+fn stall(milliseconds: Option<f64>) -> String {
+    milliseconds.map_or("reset".to_owned(), |stall| format!("{stall:.1} ms"))
 }
 
 /// The median of a series over the yardstick's median under the same fault.
@@ -73,7 +83,9 @@ mod tests {
     #[test]
     fn rows_are_grouped_by_fault_and_compared_with_the_yardstick() {
         let series = |contender, fault, ms| {
-            let outcome = Outcome { outage: Duration::from_millis(ms), lost: 3 };
+            let outage = Duration::from_millis(ms);
+            let stall = (contender == "locum").then_some(outage);
+            let outcome = Outcome { outage, lost: 3, stall };
             Series::new(contender, fault, &[outcome]).expect("one round")
         };
         let all = [
@@ -84,8 +96,17 @@ mod tests {
         let table = render(&all, "keepalived");
         let rows: Vec<Vec<&str>> =
             table.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(rows[1].join(" "), "cut link locum 8.0 ms 8.0 ms 8.0 ms 3.0 0.25");
-        assert_eq!(rows[2].join(" "), "cut link keepalived 32.0 ms 32.0 ms 32.0 ms 3.0 -");
-        assert_eq!(rows[3].join(" "), "SIGKILL locum 1.0 ms 1.0 ms 1.0 ms 3.0 -");
+        assert_eq!(
+            rows[1].join(" "),
+            "cut link locum 8.0 ms 8.0 ms 8.0 ms 3.0 0.25 8.0 ms 8.0 ms 100 %"
+        );
+        assert_eq!(
+            rows[2].join(" "),
+            "cut link keepalived 32.0 ms 32.0 ms 32.0 ms 3.0 - reset reset 0 %"
+        );
+        assert_eq!(
+            rows[3].join(" "),
+            "SIGKILL locum 1.0 ms 1.0 ms 1.0 ms 3.0 - 1.0 ms 1.0 ms 100 %"
+        );
     }
 }
