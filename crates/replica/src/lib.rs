@@ -19,8 +19,11 @@
 mod buffer;
 mod codec;
 mod config;
+#[cfg(test)]
+mod document;
 mod follower;
-
+#[doc(hidden)]
+pub mod fuzzing;
 mod io;
 mod leader;
 mod pieces;

@@ -59,12 +59,12 @@ pub(crate) const CALL_LEN: usize = GREETING_LEN + PUBLIC_LEN + TAG_LEN;
 pub(crate) const ANSWER_LEN: usize = PUBLIC_LEN + NONCE_LEN + TAG_LEN;
 const NONCE_LEN: usize = 8;
 
-const PROTOCOL: &str = "Noise_NNpsk0_25519_AESGCM_SHA256";
-const PURPOSE: &str = "locum replication, version 1";
+pub(crate) const PROTOCOL: &str = "Noise_NNpsk0_25519_AESGCM_SHA256";
+pub(crate) const PURPOSE: &str = "locum replication, version 1";
 const MAGIC: [u8; 4] = *b"LOCR";
 const VERSION: u8 = 1;
 /// After so many records each way the key of that way is replaced.
-const RECORDS_PER_KEY: u64 = 1 << 16;
+pub(crate) const RECORDS_PER_KEY: u64 = 1 << 16;
 
 /// The key of the sessions of a group: derived from the group's key, which also seals the beats.
 #[derive(Clone)]
@@ -73,6 +73,11 @@ pub(crate) struct SessionKey([u8; 32]);
 impl SessionKey {
     pub(crate) fn new(key: &Key) -> Self {
         SessionKey(key.derive(PURPOSE))
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 }
 

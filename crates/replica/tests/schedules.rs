@@ -12,6 +12,7 @@ enum Step {
     Append { count: usize, len: usize },
     Turns(usize),
     Cut(usize),
+    KeepOut(usize),
     Stall(usize),
     Resume(usize),
     Restart(usize),
@@ -25,6 +26,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..4usize, 1..60_000usize).prop_map(|(count, len)| Step::Append { count, len }),
         6 => (1..40usize).prop_map(Step::Turns),
         1 => (0..3usize).prop_map(Step::Cut),
+        1 => (0..3usize).prop_map(Step::KeepOut),
         1 => (0..3usize).prop_map(Step::Stall),
         2 => (0..3usize).prop_map(Step::Resume),
         1 => (0..3usize).prop_map(Step::Restart),
@@ -44,8 +46,15 @@ fn carry_out(world: &mut World, step: Step) {
         }
         Step::Turns(turns) => world.turns(turns),
         Step::Cut(index) => world.cut(index % count),
+        Step::KeepOut(index) => {
+            world.nodes[index % count].kept_out = true;
+            world.cut(index % count);
+        }
         Step::Stall(index) => world.nodes[index % count].stalled = true,
-        Step::Resume(index) => world.nodes[index % count].stalled = false,
+        Step::Resume(index) => {
+            world.nodes[index % count].stalled = false;
+            world.nodes[index % count].kept_out = false;
+        }
         Step::Restart(index) => world.restart(index % count),
         Step::TakeOver(index) => {
             let index = index % count;
