@@ -300,3 +300,6 @@ impl Leader {
         self.closes.push_back(session.connection);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -314,6 +314,24 @@ fn a_follower_that_is_told_that_it_was_dropped_is_stale_at_once() {
 }
 
 #[test]
+fn a_follower_that_comes_back_is_not_in_sync_before_the_leader_says_so() {
+    let mut world = settled(leader_config(1));
+    world.cut(0);
+    world.append(100);
+    assert!(matches!(world.nodes[0].standing(world.now), Standing::InSync(_)), "for a while");
+    world.turns(50);
+    let standings = world.nodes[0].events.iter().filter_map(|event| match *event {
+        FollowerEvent::Standing { standing } => Some(standing),
+        FollowerEvent::Connected { .. }
+        | FollowerEvent::Diverged { .. }
+        | FollowerEvent::Dropped { .. }
+        | FollowerEvent::Refused { .. } => None,
+    });
+    let standings: Vec<_> = standings.collect();
+    assert!(matches!(standings[..], [Standing::Joining, Standing::InSync(_)]), "{standings:?}");
+}
+
+#[test]
 fn half_a_snapshot_is_worth_nothing() {
     let mut world = settled(leader_config(1));
     world.restart(0);

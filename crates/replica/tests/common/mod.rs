@@ -169,6 +169,8 @@ pub(crate) struct World {
     pub(crate) nodes: Vec<Node>,
     pub(crate) events: Vec<LeaderEvent>,
     connections: u64,
+    /// What was committed at the last look.
+    committed: LogPosition,
 }
 
 impl World {
@@ -185,6 +187,7 @@ impl World {
             nodes,
             events: Vec::new(),
             connections: 0,
+            committed: LogPosition(0),
         }
     }
 
@@ -242,6 +245,7 @@ impl World {
         let point = self.nodes[index].follower.point().expect("it has a log");
         self.config.boot = BootNonce(self.rng.u64(..));
         self.leader = Leader::new(self.config.clone(), point);
+        assert!(self.committed <= point.position, "the successor lacks what was committed");
         let old = std::mem::replace(&mut self.state, self.nodes[index].state.clone());
         self.nodes[index] = Node::new(follower_config(index, self.rng.u64(..)), None, old);
     }
@@ -349,8 +353,10 @@ impl World {
     }
 
     /// What must hold at all times.
-    pub(crate) fn check(&self) {
+    pub(crate) fn check(&mut self) {
         let status = self.leader.status();
+        assert!(self.committed <= status.committed, "what is committed stays so");
+        self.committed = status.committed;
         assert!(status.committed <= status.head.position);
         assert!(status.buffer_bytes <= self.config.buffer_bytes);
         assert!(status.buffer_entries <= self.config.buffer_entries);
