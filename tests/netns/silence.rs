@@ -127,7 +127,7 @@ fn neighbour_solicitations(client: &Client, group: &Group<'_>) -> Result<u64> {
     let mut total = 0;
     for _ in 0..5 {
         // `-m`: waits for all answers there are.
-        let answers = client.run("ndisc6", &["-m", "-r", "1", "-w", "200", &target, "eth0"])?;
+        let answers = client.run("ndisc6", &["-m", "-r", "1", "-w", "500", &target, "eth0"])?;
         let answers = answers.stdout.to_lowercase();
         let found = answers.matches("link-layer address").count();
         ensure!(

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use locum_lab::locum::{Config, Group};
+use locum_lab::locum::Group;
 use locum_lab::stream::{Load, StreamClient, StreamRecord};
 use locum_lab::{Lab, SERVICE_V4, Topology};
 use rustix::process::Signal;
@@ -19,26 +19,15 @@ const STALL_MAX: Duration = Duration::from_secs(1);
 pub(crate) fn cases() -> Vec<Case> {
     let two = Topology::default();
     let three = Topology { nodes: 3, ..two };
-    let replicated = || Config { replication: true, ..Config::default() };
     vec![
-        Case::configured("connections_survive_sigkill", two, replicated(), sigkill),
-        Case::configured("connections_survive_a_hand_over", two, replicated(), hand_over),
-        Case::configured("connections_survive_sigterm", two, replicated(), sigterm),
-        Case::configured("connections_survive_a_cut_cable", two, replicated(), cut).divided(),
-        Case::configured("connections_survive_a_zombie", two, replicated(), zombie),
-        Case::configured(
-            "connections_survive_there_and_back_again",
-            two,
-            replicated(),
-            there_and_back,
-        ),
-        Case::configured(
-            "connections_survive_two_deaths_of_three",
-            three,
-            replicated(),
-            two_deaths,
-        ),
-        Case::configured("a_thousand_connections_survive", two, replicated(), thousand),
+        Case::group("connections_survive_sigkill", two, sigkill),
+        Case::group("connections_survive_a_hand_over", two, hand_over),
+        Case::group("connections_survive_sigterm", two, sigterm),
+        Case::group("connections_survive_a_cut_cable", two, cut).divided(),
+        Case::group("connections_survive_a_zombie", two, zombie),
+        Case::group("connections_survive_there_and_back_again", two, there_and_back),
+        Case::group("connections_survive_two_deaths_of_three", three, two_deaths),
+        Case::group("a_thousand_connections_survive", two, thousand),
     ]
 }
 

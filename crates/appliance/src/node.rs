@@ -27,6 +27,8 @@ pub struct SteeringCounters {
     pub both: u64,
     /// Frames of the replication channels.
     pub replication: u64,
+    /// Frames for the service that its former active node got.
+    pub relayed: u64,
     /// Frames for other stations, flooded by a switch.
     pub neither: u64,
     /// Of those for the heartbeat half: lost for want of room.
@@ -36,7 +38,8 @@ pub struct SteeringCounters {
 impl SteeringCounters {
     /// Frames received.
     pub fn frames(&self) -> u64 {
-        self.service + self.heartbeat + self.both + self.replication + self.neither
+        let to_service = self.service + self.relayed;
+        to_service + self.heartbeat + self.both + self.replication + self.neither
     }
 }
 
@@ -120,6 +123,10 @@ impl Node {
                 self.steering.replication += 1;
                 self.service.push_replication(frame);
             }
+            Steer::Relayed => {
+                self.steering.relayed += 1;
+                self.service.push_relayed(frame);
+            }
             Steer::Neither => self.steering.neither += 1,
         }
     }
@@ -129,10 +136,13 @@ impl Node {
     /// are to be transmitted after each turn.
     pub fn turn(&mut self, now: Instant) -> bool {
         self.heartbeat.begin_turn(now);
-        if self.heartbeat.is_handing_over() && self.service.has_received() {
+        if self.heartbeat.is_handing_over()
+            && self.service.has_received()
+            && !self.service.is_relaying()
+        {
             // What came before the successor's first beat is still ours to answer: the answers leave
             // first, the next turn hears the beat.
-            self.service.set_leaving(true);
+            self.service.set_leaving(now, true);
             self.service.poll(now);
             return true;
         }
@@ -141,7 +151,7 @@ impl Node {
         }
         self.report_health(now);
         self.heartbeat.end_turn(now);
-        self.service.set_leaving(self.heartbeat.is_handing_over());
+        self.service.set_leaving(now, self.heartbeat.is_handing_over());
         self.carry_announcement(now);
         self.service.set_active(now, self.heartbeat.active_peer());
         self.service_has_more = self.service.poll(now);
@@ -153,6 +163,7 @@ impl Node {
     /// Takes one input of the node itself: operator, link.
     pub fn handle(&mut self, now: Instant, input: Input) {
         self.heartbeat.handle(now, input);
+        self.service.set_leaving(now, self.heartbeat.is_handing_over());
         self.carry_announcement(now);
     }
 
@@ -169,7 +180,10 @@ impl Node {
             }
             self.announcing = false;
         }
-        if let Some(result) = self.heartbeat.poll_transmit(&mut send) {
+        // An offer leaves when everything else has: what the successor takes over must be all there is.
+        if !self.service.is_draining(now)
+            && let Some(result) = self.heartbeat.poll_transmit(&mut send)
+        {
             return Some(result);
         }
         let replication = self.service.poll_replication(|frame| send(Port::Service, frame));

@@ -192,6 +192,16 @@ impl Replicator {
         self.channels.restart(false);
     }
 
+    /// Whether this node is active and others have everything that has left.
+    pub(crate) fn is_protected(&self) -> bool {
+        self.protection == Protection::Protected
+    }
+
+    /// The active node, if it is another one.
+    pub(crate) fn active(&self) -> Option<NodeId> {
+        self.active
+    }
+
     /// Queues a received frame.
     pub(crate) fn push(&mut self, frame: &[u8]) -> bool {
         self.channels.push(frame)

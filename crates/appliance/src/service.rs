@@ -2,18 +2,23 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use locum_gate::{FrameQueue, Gate, GateCounters, QueueCounters, Sighting};
+use locum_gate::{
+    FrameQueue, Gate, GateCounters, Identity, QueueCounters, Sighting, node_mac, relay,
+};
 use locum_stack::{AddServiceError, Stack};
 use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Health, Instant, LogPosition, Mode, ModeCell, NodeId};
-use smoltcp::wire::EthernetAddress;
 
 use crate::replication::{ReplicationStatus, Replicator};
 use crate::{NodeConfig, Seeds, ServicePort};
 
 /// Frames each way that may wait for one turn: a burst of 512 full frames is 6 ms of gigabit Ethernet.
 const FRAMES_MAX: usize = 512;
+/// A node that gives its place away waits no longer than this for its followers to have everything: it could not
+/// beat meanwhile.
+const DRAIN_MAX: Duration = Duration::from_millis(5);
 /// Where the source address stands in an Ethernet header.
 const ETHERNET_SOURCE: std::ops::Range<usize> = 6..12;
 
@@ -28,6 +33,8 @@ pub struct ServiceStatus {
     pub queue: QueueCounters,
     /// Frames that were ready to leave when the lease had run out.
     pub fenced_frames: u64,
+    /// Frames that were left to the successor in planned changes.
+    pub frames_relayed: u64,
     /// Flows and drops of the stack.
     pub stack: locum_stack::Status,
     /// Whether and how it is replicated.
@@ -41,8 +48,15 @@ pub struct ServiceHalf {
     /// The activation the flows belong to: the low bits of its term.
     serving: Option<u16>,
     fenced_frames: u64,
-    node_mac: EthernetAddress,
+    frames_relayed: u64,
+    identity: Identity,
+    mtu: usize,
     leaving: bool,
+    /// While leaving: received frames are left for the successor, and until then what is said waits for followers.
+    relaying: Option<Instant>,
+    /// Received frames that wait for a successor to be known, and those made of them that wait to leave.
+    inherited: VecDeque<Vec<u8>>,
+    relayed: VecDeque<Vec<u8>>,
     replicator: Option<Replicator>,
     /// Frames that wait for entries: how many of all frames ever queued, and up to which entry.
     holds: VecDeque<(u64, LogPosition)>,
@@ -71,8 +85,13 @@ impl ServiceHalf {
             cell,
             serving: None,
             fenced_frames: 0,
-            node_mac: config.identity.node_mac(),
+            frames_relayed: 0,
+            identity: config.identity.clone(),
+            mtu: config.mtu,
             leaving: false,
+            relaying: None,
+            inherited: VecDeque::new(),
+            relayed: VecDeque::new(),
             replicator: replicator.map(|with| Replicator::new(config, with, seeds, now)),
             holds: VecDeque::new(),
             taken: 0,
@@ -94,12 +113,32 @@ impl ServiceHalf {
         self.stack.device_mut().announce(now);
     }
 
-    /// Says whether this node is handing over. It serves on, but its frames bear the node's own MAC as
-    /// their Ethernet source: after its successor's announcement a late answer must not teach a
-    /// switch that the virtual MAC is still here, and it announces nothing.
-    pub fn set_leaving(&mut self, leaving: bool) {
+    /// Says whether this node is handing over. Its frames bear the node's own MAC as their Ethernet source: after
+    /// its successor's announcement a late answer must not teach a switch that the virtual MAC is still here, and it
+    /// announces nothing. It serves on; but if followers have a copy of everything, then what comes from now on is
+    /// theirs: it is kept, and relayed to the successor.
+    pub fn set_leaving(&mut self, now: Instant, leaving: bool) {
+        let begins = leaving && !self.leaving;
         self.leaving = leaving && !sabotaged(Sabotage::LateVoice);
         self.stack.device_mut().hold_announcements(self.leaving);
+        let copied = self.replicator.as_ref().is_some_and(Replicator::is_protected);
+        if begins && copied {
+            self.relaying = Some(now + DRAIN_MAX);
+        }
+    }
+
+    /// Whether received frames are left for the successor.
+    pub fn is_relaying(&self) -> bool {
+        self.relaying.is_some()
+    }
+
+    /// Whether a node that is leaving has something to say yet before its successor may begin.
+    pub fn is_draining(&self, now: Instant) -> bool {
+        self.drains_until().is_some_and(|until| now < until)
+    }
+
+    fn drains_until(&self) -> Option<Instant> {
+        self.relaying.filter(|_| self.stack.device().inner().tx_len() != 0)
     }
 
     /// Does a bounded amount of work; true if there is more to do at once.
@@ -108,8 +147,13 @@ impl ServiceHalf {
         if let Some(replicator) = &mut self.replicator {
             replicator.receive(now, &mut self.stack);
         }
+        self.relay_frames();
+        if self.relaying.is_some() && !self.leaving {
+            // Nobody took the place: what was kept is to be answered here after all.
+            self.relaying = None;
+        }
         self.stack.device_mut().poll(now);
-        let more = self.stack.poll(now);
+        let more = self.relaying.is_none() && self.stack.poll(now);
         if let Some(replicator) = &mut self.replicator {
             replicator.send(now, &mut self.stack);
             self.hold_frames();
@@ -120,6 +164,26 @@ impl ServiceHalf {
     /// Queues a frame received for the replication channels; false if it was dropped for want of room.
     pub fn push_replication(&mut self, frame: &[u8]) -> bool {
         self.replicator.as_mut().is_some_and(|replicator| replicator.push(frame))
+    }
+
+    /// Queues a frame that a former active node got for the service; false if it was dropped.
+    pub fn push_relayed(&mut self, frame: &[u8]) -> bool {
+        let mut restored = Vec::with_capacity(frame.len());
+        relay::restore(&self.identity, frame, &mut restored) && self.push(&restored)
+    }
+
+    /// Makes frames for the successor of those that were kept, once it is known.
+    fn relay_frames(&mut self) {
+        let active = self.replicator.as_ref().and_then(Replicator::active);
+        let Some(to) = active.filter(|_| !self.inherited.is_empty()) else { return };
+        let to = node_mac(self.identity.group, to);
+        for frame in self.inherited.drain(..) {
+            let mut out = Vec::with_capacity(frame.len());
+            if relay::relay(&self.identity, to, self.mtu, &frame, &mut out) {
+                self.frames_relayed += 1;
+                self.relayed.push_back(out);
+            }
+        }
     }
 
     /// Says who is active, if it is another node: that one is followed.
@@ -134,8 +198,11 @@ impl ServiceHalf {
         self.replicator.as_ref().map_or(LogPosition::default(), Replicator::position)
     }
 
-    /// Hands the oldest frame of the replication channels to `send`.
-    pub fn poll_replication<R>(&mut self, send: impl FnMut(&[u8]) -> R) -> Option<R> {
+    /// Hands the oldest frame for other nodes to `send`: those that are relayed, then those of the channels.
+    pub fn poll_replication<R>(&mut self, mut send: impl FnMut(&[u8]) -> R) -> Option<R> {
+        if let Some(frame) = self.relayed.pop_front() {
+            return Some(send(&frame));
+        }
         self.replicator.as_mut()?.poll_transmit(send)
     }
 
@@ -153,6 +220,10 @@ impl ServiceHalf {
         let Some(replicator) = &self.replicator else { return false };
         while self.holds.front().is_some_and(|&(frames, _)| frames <= self.taken) {
             self.holds.pop_front();
+        }
+        if self.relaying.is_some() && !replicator.is_protected() {
+            // The follower that left may be the successor, active already without what this frame is about.
+            return true;
         }
         let committed = replicator.committed(&mut self.stack);
         let needed = self.holds.front().map(|&(_, position)| position);
@@ -177,7 +248,7 @@ impl ServiceHalf {
         if held {
             return None;
         }
-        let source = self.leaving.then_some(self.node_mac);
+        let source = self.leaving.then_some(self.identity.node_mac());
         let sent = queue.pop_transmit_mut(|frame| {
             if let (Some(mac), Some(field)) = (source, frame.get_mut(ETHERNET_SOURCE)) {
                 field.copy_from_slice(mac.as_bytes());
@@ -196,12 +267,14 @@ impl ServiceHalf {
     /// When the next poll is due at the latest, and why.
     pub fn poll_deadline(&self) -> Option<(Instant, &'static str)> {
         // The stack left them when the transmit queue was full; now there is room again.
-        if self.stack.device().inner().is_ready() {
+        if self.stack.device().inner().is_ready() && self.relaying.is_none() {
             return Some((Instant::ZERO, "frames to take"));
         }
         let gate = self.stack.device().poll_deadline();
         let replication = self.replicator.as_ref().and_then(Replicator::poll_deadline);
-        let deadlines = [self.stack.poll_deadline(), gate, replication];
+        let drained = self.drains_until().map(|until| (until, "followers to have everything"));
+        let stack = self.stack.poll_deadline().filter(|_| self.relaying.is_none());
+        let deadlines = [stack, gate, replication, drained];
         deadlines.into_iter().flatten().min_by_key(|&(at, _)| at)
     }
 
@@ -218,6 +291,7 @@ impl ServiceHalf {
             gate: gate.counters().clone(),
             queue: gate.inner().counters(),
             fenced_frames: self.fenced_frames,
+            frames_relayed: self.frames_relayed,
             stack: self.stack.status(),
             replication: self.replicator.as_ref().map(|replicator| {
                 let held = gate.inner().tx_len() as u64;
@@ -239,9 +313,19 @@ impl ServiceHalf {
                 Some(replicator) => replicator.retire(&mut self.stack),
                 None => self.stack.abandon(now),
             }
-            self.stack.device_mut().inner_mut().clear();
+            let queue = self.stack.device_mut().inner_mut();
+            if self.relaying.take().is_some() {
+                while let Some(frame) = queue.pop_received(<[u8]>::to_vec) {
+                    self.inherited.push_back(frame);
+                }
+            }
+            queue.clear();
             self.holds.clear();
             self.taken = 0;
+        }
+        if serving.is_some() {
+            self.inherited.clear();
+            self.relayed.clear();
         }
         if let Some(replicator) = self.replicator.as_mut().filter(|_| serving.is_some()) {
             replicator.lead(now, &mut self.stack);

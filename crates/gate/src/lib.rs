@@ -7,6 +7,7 @@
 //!   watches for [`conflict`]s.
 //! - [`NodeGuard`] and [`probe`]: the same care for the heartbeat half, which speaks for the node
 //!   alone; [`steer()`] decides which half gets a received frame.
+//! - [`relay`]: what a node that gives its place away does with frames that still come to it.
 //! - [`FrameQueue`]: the sans-IO seam of a node, a `phy::Device` between two bounded queues.
 //!
 //! What does not belong here: when the mode changes (`locum-monitor`), and anything above a frame
@@ -27,6 +28,7 @@ mod identity;
 pub mod policy;
 pub mod probe;
 mod queue;
+pub mod relay;
 mod repair;
 mod steer;
 #[cfg(test)]

@@ -321,8 +321,14 @@ fn ingress_ndp(identity: &Identity, view: &View, ndp: Ndp) -> Ingress {
         // no address.
         return Ingress::Answer(Answer::AllNodes { address });
     }
+    let cidr = identity.service_cidr(address.into());
+    let is_near = cidr.is_some_and(|cidr| cidr.contains_addr(&ndp.source.into()));
     match ndp.link_layer {
-        Some(_) => Ingress::Pass,
+        Some(_) if is_near => Ingress::Pass,
+        // A neighbour by its link-local address, as routers ask: smoltcp has no route to that, but it is on the link
+        // (RFC 4861 §7.2.4).
+        Some(mac) if !mac.is_unicast() => Ingress::Drop(IngressDrop::Malformed),
+        Some(mac) => Ingress::Answer(Answer::Solicited { address, mac, sender: ndp.source }),
         // RFC 4861 §7.2.4, §7.3.3: a unicast probe may come without the option, and smoltcp would
         // lose the answer while it asks for the asker.
         None => {

@@ -125,6 +125,14 @@ impl FrameQueue {
         Some(result)
     }
 
+    /// Takes the oldest frame received, shows it to `look`, and recycles it: the stack will not see it.
+    pub fn pop_received<R>(&mut self, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let buffer = self.rx.frames.pop_front()?;
+        let result = look(&buffer);
+        recycle(&mut self.rx.pool, buffer);
+        Some(result)
+    }
+
     /// Forgets every queued frame, both ways: after a pause they are history.
     pub fn clear(&mut self) {
         self.counters.rx_cleared += self.rx.frames.len() as u64;

@@ -8,7 +8,7 @@ use smoltcp::wire::{EthernetFrame, IpAddress, Ipv6Address};
 
 use crate::craft::ALL_NODES;
 use crate::frame::{Arp, Body, Ip, Kind, Ndp, NdpMessage, View};
-use crate::{Identity, MacMode};
+use crate::{Identity, MacMode, Member};
 
 /// Where a received frame goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +19,9 @@ pub enum Steer {
     Heartbeat,
     /// To the replication channels: TCP to the node address.
     Replication,
+    /// To the service stack, once [`crate::relay::restore`] has made it what it was: a former active node got it, and
+    /// its successor is to answer.
+    Relayed,
     /// To both.
     Both,
     /// Nowhere: unicast to another station, flooded by a switch. It is not even queued, so that a
@@ -44,6 +47,9 @@ pub fn steer(identity: &Identity, frame: &[u8]) -> Steer {
         // Our own voice, or a node with our id: whomever it talks to, the monitor has to know.
         return Steer::Heartbeat;
     }
+    if to_node && is_relayed(identity, &view) {
+        return Steer::Relayed;
+    }
     match identity.mac_mode {
         // Both halves have the same MAC: the addresses inside decide.
         MacMode::Own if to_node => steer_shared(identity, &view),
@@ -51,6 +57,12 @@ pub fn steer(identity: &Identity, frame: &[u8]) -> Steer {
         MacMode::Virtual if to_service => Steer::Service,
         MacMode::Own | MacMode::Virtual => Steer::Neither,
     }
+}
+
+/// From a node of the group, for the service.
+fn is_relayed(identity: &Identity, view: &View) -> bool {
+    let is_peer = matches!(identity.member(view.source), Some(Member::Node(_)));
+    is_peer && matches!(view.body, Body::Ip(ip) if identity.is_service(ip.destination))
 }
 
 /// Broadcast and multicast.

@@ -154,7 +154,8 @@ impl<D: Device> Stack<D> {
 
     /// Tells smoltcp where a client is, before it has to ask.
     fn learn(&mut self, now: Instant, parsed: &Parsed) {
-        let Some(ends) = parsed.ends else { return };
+        // Nobody has the MAC 0; a frame that was relayed without its sender's says so by it.
+        let Some(ends) = parsed.ends.filter(|_| parsed.source_mac.0 != [0; 6]) else { return };
         self.introduce(now, ends, parsed.source_mac);
     }
 

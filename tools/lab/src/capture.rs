@@ -54,7 +54,7 @@ impl Capture {
         let file = files.join(format!("{name}.pcap"));
         let path = file.to_string_lossy().into_owned();
         let args = [
-            ["-i", device, "-w", &path, "-n", "-s", "0", "-B", "65536", "-Z", "root"].as_slice(),
+            ["-i", device, "-w", &path, "-n", "-s", "2048", "-B", "65536", "-Z", "root"].as_slice(),
             &["-U", "--immediate-mode", "--time-stamp-precision=nano"],
             // From the device into the kernel, so not what the bridge sends out by it.
             &["-Q", "in"],

@@ -34,7 +34,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { mac: MacMode::Virtual, heartbeat: None, heartbeat_tap: false, replication: false }
+        Config { mac: MacMode::Virtual, heartbeat: None, heartbeat_tap: false, replication: true }
     }
 }
 

@@ -226,6 +226,20 @@ fn duplicate_address_detection_of_a_service_address_is_answered_to_all() {
     assert_eq!(into(&identity, &other), Ingress::Pass, "nobody else's address");
 }
 
+// RFC 4861 §7.2.2: a router asks with the address that the packet it holds is from, or with its link-local one.
+#[test]
+fn a_solicitation_from_a_link_local_address_is_answered_too() {
+    let identity = identity(MacMode::Virtual);
+    let near = Ipv6Address::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x200);
+    let asked = |mac| {
+        let frame = solicitation(mac, near, SIP6);
+        ingress(Mode::Active, &identity, &view(&frame))
+    };
+    let answer = Answer::Solicited { address: SIP6, mac: CLIENT_MAC, sender: near };
+    assert_eq!(asked(CLIENT_MAC), Ingress::Answer(answer));
+    assert_ne!(asked(EthernetAddress([0x33; 6])), Ingress::Pass);
+}
+
 // RFC 4861 §7.3.3: reachability probes may come without the link-layer option.
 #[test]
 fn a_solicitation_without_a_link_layer_address_is_answered_to_its_sender() {

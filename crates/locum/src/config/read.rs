@@ -207,7 +207,7 @@ impl Reader<'_> {
 
     fn replication(&self, section: &Section<'_>) -> Option<Replication> {
         section.report_unknown();
-        let enabled = plain(section.optional("enabled", "true", value::flag)).unwrap_or(false);
+        let enabled = plain(section.optional("enabled", "true", value::flag)).unwrap_or(true);
         let port = section.optional("port", "3781", value::number(1..=u16::MAX));
         let range = REPLICATION_BUFFER_MIN..=REPLICATION_BUFFER_MAX;
         let buffer = section.optional("buffer", "67108864", value::number(range));

@@ -20,6 +20,8 @@ const MESSAGES_PER_TURN: usize = 128;
 const STACK_HUNG_AFTER: Duration = Duration::from_secs(1);
 /// Beats wait no longer than this for an announcement to leave before them.
 const ANNOUNCEMENT_MAX: Duration = Duration::from_millis(1);
+/// An offer waits no longer than this for the last words of the stack to leave before it.
+const DRAIN_MAX: Duration = Duration::from_millis(5);
 
 pub(super) struct HeartbeatThread {
     pub(super) half: HeartbeatHalf,
@@ -36,7 +38,7 @@ pub(super) struct HeartbeatThread {
     pub(super) stack_hung: bool,
     /// The position that the monitor knows.
     pub(super) position: LogPosition,
-    /// The stack thread is to announce first: until then, or until it has, beats wait.
+    /// The stack thread is to speak first: until then, or until it has, beats wait.
     pub(super) held_until: Option<Instant>,
 }
 
@@ -59,7 +61,10 @@ impl HeartbeatThread {
         self.report_position(Clock.now());
         self.half.end_turn(Clock.now());
         // Before the offer leaves: the successor may answer at once.
-        self.words.set_handing_over(self.half.is_handing_over());
+        if self.words.set_handing_over(self.half.is_handing_over()) {
+            self.stack.wake();
+            self.held_until = Some(Clock.now() + DRAIN_MAX);
+        }
         if self.words.set_active_peer(self.half.active_peer()) {
             self.stack.wake();
         }
@@ -120,7 +125,7 @@ impl HeartbeatThread {
                     self.report_health(now);
                 }
                 ToHeartbeat::Input(input) => self.half.handle(now, input),
-                ToHeartbeat::Announced => self.held_until = None,
+                ToHeartbeat::Release => self.held_until = None,
                 ToHeartbeat::Reconfigure(config) => self.half.reconfigure(now, &config),
                 ToHeartbeat::Status(reply) => {
                     // Whoever asked may have given up waiting.

@@ -103,6 +103,7 @@ fn work(config: &Config, links: Links, will_writer: Option<WillWriter>) -> anyho
         priorities: Arc::clone(&priorities),
         words: Arc::clone(&words),
         health: Health::Ok,
+        released: false,
     };
     let heartbeat_thread = HeartbeatThread {
         half: HeartbeatHalf::new(&node, seeds, links.beat_port(), mode, now),

@@ -41,8 +41,9 @@ pub(super) enum ToHeartbeat {
     Frame(Port, Frame),
     /// Health, operator, link, signals.
     Input(Input),
-    /// The announcement that was asked for has left.
-    Announced,
+    /// What had to leave before the beats has left: an announcement, or the last words of a node that gives its
+    /// place away.
+    Release,
     /// The configuration file was read again.
     Reconfigure(Box<NodeConfig>),
     /// Somebody wants to know how it is.
@@ -150,8 +151,9 @@ impl Words {
         words
     }
 
-    pub(super) fn set_handing_over(&self, handing_over: bool) {
-        self.handing_over.store(handing_over, Ordering::Release);
+    /// True if a hand-over has begun.
+    pub(super) fn set_handing_over(&self, handing_over: bool) -> bool {
+        !self.handing_over.swap(handing_over, Ordering::AcqRel) && handing_over
     }
 
     pub(super) fn is_handing_over(&self) -> bool {

@@ -29,6 +29,8 @@ pub(super) struct StackThread {
     pub(super) priorities: Arc<Priorities>,
     pub(super) words: Arc<Words>,
     pub(super) health: Health,
+    /// The heartbeat thread was told that its offer may leave.
+    pub(super) released: bool,
     pub(super) buffer: Vec<u8>,
 }
 
@@ -72,7 +74,7 @@ impl StackThread {
                 ToStack::Announce => {
                     self.half.announce(now);
                     self.work();
-                    self.heartbeat.send(ToHeartbeat::Announced);
+                    self.heartbeat.send(ToHeartbeat::Release);
                 }
                 ToStack::Status(reply) => {
                     // Whoever asked may have given up waiting.
@@ -110,6 +112,9 @@ impl StackThread {
             Steer::Replication => {
                 self.half.push_replication(frame);
             }
+            Steer::Relayed => {
+                self.half.push_relayed(frame);
+            }
             Steer::Neither => {}
         }
     }
@@ -128,7 +133,8 @@ impl StackThread {
     /// Lets the stack work and its frames leave; true if there is more to do.
     fn work(&mut self) -> bool {
         let now = Clock.now();
-        self.half.set_leaving(self.words.is_handing_over());
+        let leaving = self.words.is_handing_over();
+        self.half.set_leaving(now, leaving);
         self.half.set_active(now, self.words.active_peer());
         let more = self.half.poll(now);
         self.words.set_position(self.half.position());
@@ -138,11 +144,23 @@ impl StackThread {
         // Both are looked at again for each frame: the lease must hold when it leaves, and once the
         // successor may have announced itself it must not take that back.
         loop {
-            self.half.set_leaving(self.words.is_handing_over());
+            let now = Clock.now();
+            self.half.set_leaving(now, self.words.is_handing_over());
             let send = |frame: &[u8]| links.send(Port::Service, frame);
-            if self.half.poll_transmit(Clock.now(), send).is_none() {
-                return more;
+            if self.half.poll_transmit(now, send).is_none() {
+                break;
             }
+        }
+        self.release(leaving);
+        more
+    }
+
+    /// Lets the offer leave, once, when everything that was to leave before it has.
+    fn release(&mut self, leaving: bool) {
+        if !leaving {
+            self.released = false;
+        } else if !self.released && !self.half.is_draining(Clock.now()) {
+            self.released = self.heartbeat.send(ToHeartbeat::Release);
         }
     }
 
