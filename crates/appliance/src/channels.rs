@@ -22,6 +22,8 @@ const BUFFER_LEN: usize = 65_535;
 const FRAMES_MAX: usize = 256;
 /// smoltcp forgets a neighbour after 60 s: peers are introduced again well before.
 const INTRODUCE_EVERY: Duration = Duration::from_secs(20);
+/// Whoever acknowledges nothing for this long is gone.
+const UNHEARD_MAX: Duration = Duration::from_secs(2);
 /// Local ports of connections go round from here.
 const FIRST_PORT: u16 = 49_152;
 
@@ -68,8 +70,10 @@ impl Channels {
             let _ = addresses.push(identity.node_address);
         });
         let mut sockets = SocketSet::new(Vec::new());
-        let free = |_: &Peer| Channel { handle: sockets.add(socket()), connection: None };
-        let channels = config.peers.iter().map(free).collect();
+        // One more than peers: one may be on its way out while its peer is back already.
+        let count = config.peers.len() + 1;
+        let free = |_| Channel { handle: sockets.add(socket()), connection: None };
+        let channels = (0..count).map(free).collect();
         Channels {
             guard: NodeGuard::new(identity.clone()),
             identity,
@@ -133,11 +137,13 @@ impl Channels {
 
     fn look_at(&mut self, index: usize, changes: &mut Vec<Change>) {
         let socket = self.socket(index);
-        if socket.state() == tcp::State::CloseWait {
+        let is_last_word = socket.state() == tcp::State::CloseWait && socket.can_recv();
+        if socket.state() == tcp::State::CloseWait && !is_last_word {
             // Nobody half-closes here: whoever is done is gone.
             socket.abort();
         }
-        let (established, is_open) = (socket.state() == tcp::State::Established, socket.is_open());
+        let established = socket.state() == tcp::State::Established || is_last_word;
+        let is_open = socket.is_open();
         match (self.channels[index].connection, established) {
             (None, true) => {
                 self.connections += 1;
@@ -196,10 +202,17 @@ impl Channels {
         }
     }
 
-    /// Ends a connection.
-    pub(crate) fn close(&mut self, connection: ConnectionId) {
+    /// Ends a connection at once.
+    pub(crate) fn abort(&mut self, connection: ConnectionId) {
         if let Some(socket) = self.find(connection) {
             socket.abort();
+        }
+    }
+
+    /// Ends a connection once everything is said.
+    pub(crate) fn close(&mut self, connection: ConnectionId) {
+        if let Some(socket) = self.find(connection) {
+            socket.close();
         }
     }
 
@@ -263,5 +276,6 @@ fn socket() -> tcp::Socket<'static> {
     // An entry waits for nothing.
     socket.set_nagle_enabled(false);
     socket.set_ack_delay(None);
+    socket.set_timeout(Some(UNHEARD_MAX.into()));
     socket
 }

@@ -112,6 +112,8 @@ impl Replicator {
         let followers = config.peers.iter().map(|peer| peer.id).collect();
         let leader = LeaderConfig {
             dead_after: config.dead_after,
+            // Whoever hears nothing for five times that is stale.
+            keep_alive: config.dead_after,
             buffer_bytes: with.buffer,
             buffer_entries: with.buffer / 128,
             ..LeaderConfig::new(group, node, seeds.boot, key.clone(), followers)
@@ -245,7 +247,7 @@ impl Replicator {
                     self.connection = Some(connection);
                     follower.connected(now, active, entropy);
                 }
-                None => self.channels.close(connection),
+                None => self.channels.abort(connection),
             },
             (Change::Down(connection), Role::Following(follower)) => {
                 if self.connection == Some(connection) {
@@ -286,7 +288,7 @@ impl Replicator {
             // This copy is worthless: another one is asked for.
             self.counters.copies_lost += 1;
             **follower = Follower::new(self.follower.clone(), None);
-            self.channels.close(connection);
+            self.channels.abort(connection);
         }
     }
 
@@ -302,7 +304,7 @@ impl Replicator {
                 if let Some(FollowerRequest::Close) = follower.poll_request()
                     && let Some(connection) = self.connection
                 {
-                    self.channels.close(connection);
+                    self.channels.abort(connection);
                 }
                 if let Some(connection) = self.connection {
                     self.channels.write(connection, |room| follower.poll_transmit(now, room));

@@ -28,6 +28,7 @@ impl Check {
                 format!("{} is never without an answer for over {}", client.name(), bound(limit))
             }
             Check::NothingLost(client) => format!("{} loses no request", client.name()),
+            Check::ConnectionKept(client) => format!("{} keeps its connection", client.name()),
             Check::OnlyTheActiveAnswers => "only the active node answers ARP and NDP".to_owned(),
             Check::OverlapAtMost(Duration::ZERO) => "never two active at once".to_owned(),
             Check::OverlapAtMost(limit) => {
@@ -49,6 +50,7 @@ impl Check {
             Check::ActiveWithin(limit) => active_within(limit, timeline, scene),
             Check::SilenceAtMost(client, limit) => silence_at_most(client, limit, timeline, scene),
             Check::NothingLost(client) => nothing_lost(client, timeline, scene),
+            Check::ConnectionKept(client) => connection_kept(client, timeline, scene),
             Check::OnlyTheActiveAnswers => only_the_active_answers(scene),
             Check::OverlapAtMost(limit) => overlap_at_most(limit, timeline, scene),
             Check::YieldsWithin(limit) => yields_within(limit, timeline, scene),
@@ -88,6 +90,14 @@ fn nothing_lost(client: Client, timeline: &Timeline, scene: &Scene) -> Verdict {
     let Some(lane) = timeline.client(client) else { return (false, "never asked".to_owned()) };
     let (sent, lost) = (lane.sent(scene), lane.lost(scene));
     (lost == 0 && sent > 0, format!("{lost} of {sent}"))
+}
+
+fn connection_kept(client: Client, timeline: &Timeline, scene: &Scene) -> Verdict {
+    let Some(lane) = timeline.client(client) else { return (false, "never asked".to_owned()) };
+    match lane.reconnection(scene) {
+        None => (lane.sent(scene) > 0, format!("{} requests on it", lane.sent(scene))),
+        Some((at, _)) => (false, format!("lost at {}", seconds(at))),
+    }
 }
 
 fn only_the_active_answers(scene: &Scene) -> Verdict {

@@ -109,6 +109,8 @@ pub(super) enum Check {
     SilenceAtMost(Client, Duration),
     /// Every request of this client is answered.
     NothingLost(Client),
+    /// This client goes on with the connection that it had.
+    ConnectionKept(Client),
     /// All who ask for the service address are answered, by the active node alone.
     OnlyTheActiveAnswers,
     /// Two nodes are active at the same time for no longer than this.
@@ -134,8 +136,7 @@ pub(super) struct Act {
     pub(super) checks: &'static [Check],
 }
 
-/// The play. TCP connections do not survive a takeover yet: a client that loses one may hear of it
-/// only when its retransmission timer fires, after a second, so acts with a fault are longer.
+/// The play. Each client keeps one connection through all of it.
 pub(super) const ACTS: &[Act] = &[
     Act {
         title: "Three nodes start, one serves",
@@ -159,6 +160,8 @@ pub(super) const ACTS: &[Act] = &[
             Check::ActiveWithin(ms(5)),
             Check::SilenceAtMost(Client::Udp, ms(5)),
             Check::SilenceAtMost(Client::Ping, ms(6)),
+            Check::ConnectionKept(Client::Tcp),
+            Check::SilenceAtMost(Client::Tcp, ms(10)),
             Check::VictimWaits,
             Check::OverlapAtMost(Duration::ZERO),
             Check::OneActive,
@@ -175,6 +178,8 @@ pub(super) const ACTS: &[Act] = &[
             Check::NothingLost(Client::Udp),
             Check::NothingLost(Client::Ping),
             Check::SilenceAtMost(Client::Udp, ms(5)),
+            Check::ConnectionKept(Client::Tcp),
+            Check::SilenceAtMost(Client::Tcp, ms(10)),
             Check::OverlapAtMost(ms(1)),
             Check::OneActive,
             Check::NoLeaks,
@@ -189,6 +194,8 @@ pub(super) const ACTS: &[Act] = &[
             Check::ActiveWithin(ms(50)),
             Check::SilenceAtMost(Client::Udp, ms(50)),
             Check::SilenceAtMost(Client::Ping, ms(50)),
+            Check::ConnectionKept(Client::Tcp),
+            Check::SilenceAtMost(Client::Tcp, ms(60)),
             Check::YieldsWithin(ms(20)),
             Check::VictimWaits,
             Check::OneActive,
@@ -204,6 +211,8 @@ pub(super) const ACTS: &[Act] = &[
             Check::ActiveWithin(ms(50)),
             Check::SilenceAtMost(Client::Udp, ms(50)),
             Check::SilenceAtMost(Client::Ping, ms(50)),
+            Check::ConnectionKept(Client::Tcp),
+            Check::SilenceAtMost(Client::Tcp, ms(60)),
             Check::ZombieIsSilent,
             Check::VictimWaits,
             Check::OverlapAtMost(Duration::ZERO),

@@ -12,8 +12,8 @@ use super::timeline::{ClientReport, Leaks, Timeline};
 
 /// What the table needs to be understood.
 const NOTES: [&str; 2] = [
-    "Times are the longest without an answer. A TCP connection does not survive yet: its client",
-    "hears of that when it sends next, or again after its timer, and then opens a new one.",
+    "Times are the longest without an answer. The TCP client has one connection, from the beginning to",
+    "the end: its next node knows every byte that it has seen.",
 ];
 
 /// What the play came to.
@@ -146,7 +146,7 @@ impl Row {
         };
         let tcp = self.clients.iter().find(|report| report.client == Client::Tcp);
         let tcp = match tcp.and_then(|report| report.reconnected) {
-            None => "connection kept".to_owned(),
+            None => format!("kept, {}", silence(Client::Tcp)),
             Some(None) => "connection lost".to_owned(),
             Some(Some(_)) => format!("new connection, {}", silence(Client::Tcp)),
         };
