@@ -33,8 +33,12 @@ pub struct ServiceStatus {
     pub queue: QueueCounters,
     /// Frames that were ready to leave when the lease had run out.
     pub fenced_frames: u64,
+    /// Received frames that were not answered here, but kept for a successor.
+    pub frames_left: u64,
     /// Frames that were left to the successor in planned changes.
     pub frames_relayed: u64,
+    /// Frames that a former active node had left, and that were given to the stack here.
+    pub frames_taken_over: u64,
     /// Flows and drops of the stack.
     pub stack: locum_stack::Status,
     /// Whether and how it is replicated.
@@ -48,12 +52,16 @@ pub struct ServiceHalf {
     /// The activation the flows belong to: the low bits of its term.
     serving: Option<u16>,
     fenced_frames: u64,
+    frames_left: u64,
     frames_relayed: u64,
+    frames_taken_over: u64,
     identity: Identity,
     mtu: usize,
     leaving: bool,
-    /// While leaving: received frames are left for the successor, and until then what is said waits for followers.
-    relaying: Option<Instant>,
+    /// While leaving: received frames are left for the successor.
+    relaying: bool,
+    /// Until then what is said waits for followers, before the successor may begin.
+    drain_until: Option<Instant>,
     /// Received frames that wait for a successor to be known, and those made of them that wait to leave.
     inherited: VecDeque<Vec<u8>>,
     relayed: VecDeque<Vec<u8>>,
@@ -85,11 +93,14 @@ impl ServiceHalf {
             cell,
             serving: None,
             fenced_frames: 0,
+            frames_left: 0,
             frames_relayed: 0,
+            frames_taken_over: 0,
             identity: config.identity.clone(),
             mtu: config.mtu,
             leaving: false,
-            relaying: None,
+            relaying: false,
+            drain_until: None,
             inherited: VecDeque::new(),
             relayed: VecDeque::new(),
             replicator: replicator.map(|with| Replicator::new(config, with, seeds, now)),
@@ -123,13 +134,14 @@ impl ServiceHalf {
         self.stack.device_mut().hold_announcements(self.leaving);
         let copied = self.replicator.as_ref().is_some_and(Replicator::is_protected);
         if begins && copied {
-            self.relaying = Some(now + DRAIN_MAX);
+            self.relaying = true;
+            self.drain_until = Some(now + DRAIN_MAX);
         }
     }
 
     /// Whether received frames are left for the successor.
     pub fn is_relaying(&self) -> bool {
-        self.relaying.is_some()
+        self.relaying
     }
 
     /// Whether a node that is leaving has something to say yet before its successor may begin.
@@ -138,7 +150,7 @@ impl ServiceHalf {
     }
 
     fn drains_until(&self) -> Option<Instant> {
-        self.relaying.filter(|_| self.stack.device().inner().tx_len() != 0)
+        self.drain_until.filter(|_| self.stack.device().inner().tx_len() != 0)
     }
 
     /// Does a bounded amount of work; true if there is more to do at once.
@@ -148,12 +160,11 @@ impl ServiceHalf {
             replicator.receive(now, &mut self.stack);
         }
         self.relay_frames();
-        if self.relaying.is_some() && !self.leaving {
-            // Nobody took the place: what was kept is to be answered here after all.
-            self.relaying = None;
-        }
+        // When nobody took the place, what was kept is to be answered here after all.
+        self.relaying &= self.leaving;
+        self.drain_until = self.drain_until.filter(|&until| self.relaying && now < until);
         self.stack.device_mut().poll(now);
-        let more = self.relaying.is_none() && self.stack.poll(now);
+        let more = !self.relaying && self.stack.poll(now);
         if let Some(replicator) = &mut self.replicator {
             replicator.send(now, &mut self.stack);
             self.hold_frames();
@@ -169,7 +180,11 @@ impl ServiceHalf {
     /// Queues a frame that a former active node got for the service; false if it was dropped.
     pub fn push_relayed(&mut self, frame: &[u8]) -> bool {
         let mut restored = Vec::with_capacity(frame.len());
-        relay::restore(&self.identity, frame, &mut restored) && self.push(&restored)
+        if !relay::restore(&self.identity, frame, &mut restored) {
+            return false;
+        }
+        self.frames_taken_over += 1;
+        self.push(&restored)
     }
 
     /// Makes frames for the successor of those that were kept, once it is known.
@@ -221,7 +236,7 @@ impl ServiceHalf {
         while self.holds.front().is_some_and(|&(frames, _)| frames <= self.taken) {
             self.holds.pop_front();
         }
-        if self.relaying.is_some() && !replicator.is_protected() {
+        if self.relaying && !replicator.is_protected() {
             // The follower that left may be the successor, active already without what this frame is about.
             return true;
         }
@@ -267,13 +282,13 @@ impl ServiceHalf {
     /// When the next poll is due at the latest, and why.
     pub fn poll_deadline(&self) -> Option<(Instant, &'static str)> {
         // The stack left them when the transmit queue was full; now there is room again.
-        if self.stack.device().inner().is_ready() && self.relaying.is_none() {
+        if self.stack.device().inner().is_ready() && !self.relaying {
             return Some((Instant::ZERO, "frames to take"));
         }
         let gate = self.stack.device().poll_deadline();
         let replication = self.replicator.as_ref().and_then(Replicator::poll_deadline);
         let drained = self.drains_until().map(|until| (until, "followers to have everything"));
-        let stack = self.stack.poll_deadline().filter(|_| self.relaying.is_none());
+        let stack = self.stack.poll_deadline().filter(|_| !self.relaying);
         let deadlines = [stack, gate, replication, drained];
         deadlines.into_iter().flatten().min_by_key(|&(at, _)| at)
     }
@@ -291,7 +306,9 @@ impl ServiceHalf {
             gate: gate.counters().clone(),
             queue: gate.inner().counters(),
             fenced_frames: self.fenced_frames,
+            frames_left: self.frames_left,
             frames_relayed: self.frames_relayed,
+            frames_taken_over: self.frames_taken_over,
             stack: self.stack.status(),
             replication: self.replicator.as_ref().map(|replicator| {
                 let held = gate.inner().tx_len() as u64;
@@ -314,8 +331,9 @@ impl ServiceHalf {
                 None => self.stack.abandon(now),
             }
             let queue = self.stack.device_mut().inner_mut();
-            if self.relaying.take().is_some() {
+            if std::mem::take(&mut self.relaying) {
                 while let Some(frame) = queue.pop_received(<[u8]>::to_vec) {
+                    self.frames_left += 1;
                     self.inherited.push_back(frame);
                 }
             }
