@@ -13,7 +13,17 @@ use packets::Packets;
 
 /// Packets that the stack may send in one turn.
 const PACKETS_MAX: usize = 256;
-const MTU: usize = 1500;
+
+/// What makes a client machine differ from others.
+#[derive(Clone, Debug)]
+pub struct HostSettings {
+    /// How it treats its neighbours.
+    pub habits: Habits,
+    /// Largest IP packet that it takes; its MSS follows from that.
+    pub mtu: usize,
+    /// Seeds what its stack draws: the first is the initial sequence number of its first connection.
+    pub seed: u64,
+}
 
 /// A client machine on a segment.
 ///
@@ -50,7 +60,20 @@ impl Host {
         seed: u64,
         now: Instant,
     ) -> Self {
-        let mut packets = Packets::new(MTU, PACKETS_MAX);
+        let settings = HostSettings { habits, mtu: 1500, seed };
+        Host::with_settings(name, mac, addresses, settings, now)
+    }
+
+    /// As [`Host::new`], with settings of its own.
+    pub fn with_settings(
+        name: &str,
+        mac: EthernetAddress,
+        addresses: &[IpCidr],
+        settings: HostSettings,
+        now: Instant,
+    ) -> Self {
+        let HostSettings { habits, mtu, seed } = settings;
+        let mut packets = Packets::new(mtu, PACKETS_MAX);
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
         let mut interface = Interface::new(config, &mut packets, now.into());

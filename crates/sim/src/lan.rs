@@ -32,6 +32,8 @@ pub struct Lan {
     pub mac_mode: MacMode,
     /// Whether connections survive a node.
     pub replication: Option<Replication>,
+    /// Largest IP packet of its nodes.
+    pub mtu: usize,
 }
 
 impl Default for Lan {
@@ -45,6 +47,7 @@ impl Default for Lan {
             preempt: None,
             mac_mode: MacMode::Virtual,
             replication: None,
+            mtu: 1500,
         }
     }
 }
@@ -100,7 +103,7 @@ impl Lan {
             preempt: self.preempt,
             gateways: Vec::new(),
             limits: locum_stack::Limits::default(),
-            mtu: 1500,
+            mtu: self.mtu,
             replication: self.replication,
         }
     }

@@ -26,12 +26,12 @@ mod world;
 pub use checker::{Leak, LeakChecker};
 pub use clock::MachineClock;
 pub use fabric::{Jack, SwitchId, TrunkId};
-pub use host::Host;
+pub use host::{Host, HostSettings};
 pub use hostile::{Arsenal, Hostile, HostileCounters, Pace, Weapon};
 pub use lan::{ECHO_PORT, Lan};
 pub use neighbour::{Habits, NeighbourCounters, NeighbourState, NeighbourTable};
-pub use program::Program;
-pub use record::{Record, Request};
+pub use program::{Program, TcpHabits};
+pub use record::{Loss, LossKind, Record, Request};
 pub use world::{
     HostId, HostileId, NodeIndex, NodeState, Sight, Station, World, WorldEvent, WorldEventKind,
 };

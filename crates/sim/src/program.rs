@@ -1,23 +1,22 @@
 //! Programs that run on a client machine and keep a record of what they saw.
 
+mod tcp;
+
 use std::time::Duration;
 
 use locum_types::Instant;
 use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::socket::{icmp, tcp, udp};
+use smoltcp::socket::{icmp, tcp as smol_tcp, udp};
 use smoltcp::storage::{PacketBuffer, PacketMetadata};
 use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpAddress, IpEndpoint};
 
 use crate::record::Record;
+use tcp::TcpEcho;
+pub use tcp::TcpHabits;
 
 const PACKETS_MAX: usize = 64;
 const PACKET_LEN_MAX: usize = 128;
-/// A TCP request, or SYN, that saw no answer for this long is given up, and the connection with it.
-const TCP_PATIENCE: Duration = Duration::from_secs(3);
-const TCP_BUFFER: usize = 4096;
-/// Length of a TCP request and of its echo, in bytes.
-const TCP_REQUEST: usize = 64;
 
 /// One program: sends a request every so often, and records which were answered when.
 pub struct Program {
@@ -31,16 +30,7 @@ pub struct Program {
 enum Kind {
     Ping { socket: SocketHandle, ident: u16 },
     UdpEcho { socket: SocketHandle, port: u16 },
-    TcpEcho { socket: SocketHandle, port: u16, local_port: u16, connection: Connection },
-}
-
-/// What a TCP program does with its one connection.
-#[derive(Clone, Copy, Debug, Default)]
-struct Connection {
-    /// The request that awaits its echo, and how many bytes of it came back.
-    pending: Option<(u64, usize)>,
-    sent_at: Instant,
-    was_open: bool,
+    TcpEcho { socket: SocketHandle, port: u16, echo: Box<TcpEcho> },
 }
 
 impl Program {
@@ -73,7 +63,7 @@ impl Program {
         Program { kind, target, every, next_at: start, record: Record::new("udp echo") }
     }
 
-    /// Requests on one TCP connection to an echo port; a lost connection is opened again.
+    /// Requests on one TCP connection to an echo port, one at a time; a lost connection is opened again.
     pub fn tcp_echo(
         sockets: &mut SocketSet<'static>,
         target: IpAddress,
@@ -82,13 +72,24 @@ impl Program {
         every: Duration,
         start: Instant,
     ) -> Self {
-        let buffer = || tcp::SocketBuffer::new(vec![0; TCP_BUFFER]);
-        let mut socket = tcp::Socket::new(buffer(), buffer());
-        socket.set_nagle_enabled(false);
-        let socket = sockets.add(socket);
-        let connection = Connection::default();
-        let kind = Kind::TcpEcho { socket, port, local_port, connection };
-        Program { kind, target, every, next_at: start, record: Record::new("tcp echo") }
+        let remote = IpEndpoint::new(target, port);
+        Program::tcp_stream(sockets, remote, local_port, TcpHabits::default(), every, start)
+    }
+
+    /// The same, with habits of its own.
+    pub fn tcp_stream(
+        sockets: &mut SocketSet<'static>,
+        remote: IpEndpoint,
+        local_port: u16,
+        habits: TcpHabits,
+        every: Duration,
+        start: Instant,
+    ) -> Self {
+        let socket = sockets.add(habits.socket());
+        let echo = Box::new(TcpEcho::new(habits, local_port));
+        let kind = Kind::TcpEcho { socket, port: remote.port, echo };
+        let record = Record::new("tcp echo");
+        Program { kind, target: remote.addr, every, next_at: start, record }
     }
 
     /// What the program saw.
@@ -143,64 +144,13 @@ impl Program {
                         socket.send_slice(&sequence.to_be_bytes(), IpEndpoint::new(target, *port));
                 }
             }
-            Kind::TcpEcho { socket, port, local_port, connection } => {
-                let socket = sockets.get_mut::<tcp::Socket<'_>>(*socket);
-                connection.hear(now, socket, record);
+            Kind::TcpEcho { socket, port, echo } => {
+                let socket = sockets.get_mut::<smol_tcp::Socket<'_>>(*socket);
+                echo.hear(now, socket, record);
                 if due {
                     let remote = IpEndpoint::new(target, *port);
-                    connection.send(now, socket, interface, remote, local_port, record);
+                    echo.send(now, socket, interface, remote, record);
                 }
-            }
-        }
-    }
-}
-
-impl Connection {
-    fn hear(&mut self, now: Instant, socket: &mut tcp::Socket<'static>, record: &mut Record) {
-        while let Ok(len) = socket.recv(|bytes| (bytes.len(), bytes.len())) {
-            if len == 0 {
-                break;
-            }
-            let Some((sequence, got)) = self.pending else { continue };
-            let got = got + len;
-            self.pending = (got < TCP_REQUEST).then_some((sequence, got));
-            if got >= TCP_REQUEST {
-                record.answered(now, Some(sequence));
-            }
-        }
-        if self.was_open && !socket.is_active() {
-            self.was_open = false;
-            self.pending = None;
-            record.connection_lost(now);
-        }
-    }
-
-    fn send(
-        &mut self,
-        now: Instant,
-        socket: &mut tcp::Socket<'static>,
-        interface: &mut Interface,
-        remote: IpEndpoint,
-        local_port: &mut u16,
-        record: &mut Record,
-    ) {
-        let waits = self.pending.is_some() || self.was_open && !socket.can_send();
-        if waits && now - self.sent_at > TCP_PATIENCE {
-            socket.abort();
-            return;
-        }
-        if !socket.is_open() {
-            *local_port = local_port.checked_add(1).unwrap_or(49152);
-            self.was_open = socket.connect(interface.context(), remote, *local_port).is_ok();
-            self.sent_at = now;
-        }
-        if socket.can_send() && self.pending.is_none() {
-            let sequence = record.sent(now);
-            let mut request = [0; TCP_REQUEST];
-            request[..8].copy_from_slice(&sequence.to_be_bytes());
-            if socket.send_slice(&request).is_ok() {
-                self.pending = Some((sequence, 0));
-                self.sent_at = now;
             }
         }
     }

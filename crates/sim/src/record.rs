@@ -13,6 +13,26 @@ pub struct Request {
     pub answered_at: Option<Instant>,
 }
 
+/// The end of a connection that its client did not want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// When the connection was established, if it ever was.
+    pub opened_at: Option<Instant>,
+    /// When it was gone.
+    pub at: Instant,
+    /// Who ended it.
+    pub how: LossKind,
+}
+
+/// Who ended a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossKind {
+    /// The server reset it, or closed it unasked.
+    Ended,
+    /// The client, which had waited for too long.
+    GivenUp,
+}
+
 /// The record of one program.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -20,6 +40,9 @@ pub struct Record {
     requests: Vec<Request>,
     answers: Vec<Instant>,
     connections_lost: Vec<Instant>,
+    losses: Vec<Loss>,
+    connections_opened: Vec<Instant>,
+    corrupt: Vec<(Instant, String)>,
     duplicates: u64,
 }
 
@@ -31,6 +54,9 @@ impl Record {
             requests: Vec::new(),
             answers: Vec::new(),
             connections_lost: Vec::new(),
+            losses: Vec::new(),
+            connections_opened: Vec::new(),
+            corrupt: Vec::new(),
             duplicates: 0,
         }
     }
@@ -55,7 +81,23 @@ impl Record {
 
     /// Notes that a connection is gone.
     pub fn connection_lost(&mut self, now: Instant) {
-        self.connections_lost.push(now);
+        self.lost(Loss { opened_at: None, at: now, how: LossKind::Ended });
+    }
+
+    /// Notes that a connection is gone, and how.
+    pub fn lost(&mut self, loss: Loss) {
+        self.connections_lost.push(loss.at);
+        self.losses.push(loss);
+    }
+
+    /// Notes that a connection is established.
+    pub fn connection_opened(&mut self, now: Instant) {
+        self.connections_opened.push(now);
+    }
+
+    /// Notes that a stream is not what it must be.
+    pub fn corrupt(&mut self, now: Instant, what: String) {
+        self.corrupt.push((now, what));
     }
 
     /// The kind of program.
@@ -100,6 +142,21 @@ impl Record {
     /// When connections were lost.
     pub fn connections_lost(&self) -> &[Instant] {
         &self.connections_lost
+    }
+
+    /// The connections that were lost, and how.
+    pub fn losses(&self) -> &[Loss] {
+        &self.losses
+    }
+
+    /// When connections were established.
+    pub fn connections_opened(&self) -> &[Instant] {
+        &self.connections_opened
+    }
+
+    /// Where streams were not what they must be: bytes that were changed, lost or invented.
+    pub fn corruptions(&self) -> &[(Instant, String)] {
+        &self.corrupt
     }
 
     /// The longest time without an answer that overlaps `from..to`, and when it began.

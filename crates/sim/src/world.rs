@@ -98,8 +98,13 @@ impl World {
 
     /// A world at time zero with one switch. The same seed and the same calls give the same world.
     pub fn new(seed: u64) -> Self {
+        World::on(seed, segment::Config::default())
+    }
+
+    /// The same, with a first switch of this kind.
+    pub fn on(seed: u64, switch: segment::Config) -> Self {
         let mut fabric = Fabric::default();
-        fabric.add_switch(segment::Config::default());
+        fabric.add_switch(switch);
         World {
             now: Instant::ZERO,
             rng: Rng::with_seed(seed),
@@ -277,6 +282,11 @@ impl World {
         let machine = &self.machines[index.0];
         let local = machine.clock.at(self.now);
         machine.process.as_ref().map(|process| process.node.status(local))
+    }
+
+    /// When a node that is not dead wants its next turn, by its machine's clock, and why.
+    pub fn deadline(&self, index: NodeIndex) -> Option<(Instant, &'static str)> {
+        self.machines[index.0].process.as_ref()?.node.poll_deadline()
     }
 
     /// Frames given to a node's process since it started.

@@ -41,6 +41,17 @@ pub(super) fn modes(world: &World) -> String {
     world.nodes().map(mode).collect::<Vec<_>>().join(", ")
 }
 
+/// Who wants a turn now, and why, for people.
+pub(super) fn restless(world: &World) -> String {
+    let why = |index: NodeIndex| {
+        let (at, why) = world.deadline(index)?;
+        let due = at <= world.clock_of(index).at(world.now());
+        due.then(|| format!("node {}: {why}", index.0 + 1))
+    };
+    let reasons: Vec<String> = world.nodes().filter_map(why).collect();
+    format!("{}; {}", modes(world), reasons.join(", "))
+}
+
 /// Which programs were not served since `since`, for people.
 pub(super) fn unanswered(world: &World, clients: &[HostId], since: Instant) -> String {
     let mut lines = Vec::new();
@@ -97,8 +108,12 @@ pub(super) fn imbalance(world: &World, index: NodeIndex) -> Option<String> {
         ("frames delivered and steered", world.delivered(index), steering.frames()),
         (
             "frames for the service and seen by the gate",
-            steering.service + steering.both,
-            gate.ingress.frames + queue.rx_full + queue.rx_oversize + queue.rx_cleared,
+            steering.service + steering.both + status.service.frames_taken_over,
+            gate.ingress.frames
+                + queue.rx_full
+                + queue.rx_oversize
+                + queue.rx_cleared
+                + status.service.frames_left,
         ),
         (
             "frames for the heartbeat half and seen by it",

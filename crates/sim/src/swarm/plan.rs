@@ -3,16 +3,19 @@
 //! A plan is data. It is drawn before anything runs, so that a fault can be left out without moving
 //! any other, which is what shrinking needs.
 
+mod streams;
+
 use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
+use locum_appliance::Replication;
 use locum_gate::MacMode;
 use locum_link::segment::impair::{Burst, Impairment};
 use locum_link::segment::rule::Direction;
 
 use super::draw::{chance, duration, pick};
-use crate::Weapon;
+use crate::{TcpHabits, Weapon};
 
 /// One run.
 #[derive(Clone, Debug)]
@@ -45,6 +48,10 @@ pub struct Plan {
     pub faults: Vec<Fault>,
     /// Nodes that stay dead at the end, by position; the others are the core.
     pub casualties: Vec<usize>,
+    /// Whether connections survive a node.
+    pub replication: Option<Replication>,
+    /// Largest IP packet that nodes and cables take.
+    pub mtu: usize,
 }
 
 /// One node.
@@ -75,6 +82,8 @@ pub struct ClientPlan {
     pub programs: Vec<ProgramPlan>,
     /// Whether it heeds no announcements. Drawn only where it need not.
     pub deaf: bool,
+    /// Largest IP packet that it takes; its MSS follows from that.
+    pub mtu: usize,
 }
 
 /// A program of a client.
@@ -89,7 +98,9 @@ pub enum ProgramPlan {
     /// ICMPv6 echo requests.
     Ping6,
     /// Requests over a TCP connection.
-    Tcp,
+    Tcp(TcpHabits),
+    /// The same at its IPv6 address.
+    Tcp6(TcpHabits),
 }
 
 /// Something that breaks, and is mended again.
@@ -226,6 +237,8 @@ impl Plan {
                 .clamp(Duration::from_millis(200), Duration::from_secs(3)),
             faults: Vec::new(),
             casualties: Vec::new(),
+            replication: None,
+            mtu: MTU,
         };
         for _ in 0..nodes {
             let node = plan.draw_node(&mut rng, switches);
@@ -242,6 +255,7 @@ impl Plan {
         }
         plan.draw_faults(&mut rng);
         plan.casualties = (1..nodes).filter(|_| chance(&mut rng, 0.15)).collect();
+        plan.draw_replication();
         plan
     }
 
@@ -273,7 +287,7 @@ impl Plan {
         use ProgramPlan::{Ping, Ping6, Tcp, Udp, Udp6};
         let mut programs = vec![*pick(rng, &[Udp, Udp, Udp6, Ping, Ping6])];
         if chance(rng, 0.2) {
-            programs.push(Tcp);
+            programs.push(Tcp(TcpHabits::default()));
         }
         ClientPlan {
             switch: rng.usize(..switches),
@@ -282,6 +296,7 @@ impl Plan {
             // Where the MAC moves, or somebody lies about it, a client that does not listen is lost for
             // as long as its cache lasts.
             deaf: self.mac_mode == MacMode::Virtual && self.hostile.is_none() && chance(rng, 0.3),
+            mtu: MTU,
         }
     }
 
@@ -408,6 +423,12 @@ impl Plan {
         (self.cable.latency + self.cable.jitter + self.cable.reorder_by) * hops
     }
 
+    /// Whether frames come in the order in which they were sent, and once.
+    pub fn keeps_order(&self) -> bool {
+        let cable = &self.cable;
+        cable.jitter.is_zero() && cable.reorder == 0.0 && cable.duplicate == 0.0
+    }
+
     /// Whether a change that was asked for may lose nothing: whatever a switch sent to the old node comes
     /// before the word that it is relieved. Not where the clients' MAC changes, where cables change the
     /// order, or where the beats go by a shorter way.
@@ -419,6 +440,9 @@ impl Plan {
         follows && self.cable.reorder == 0.0 && (same_way || even)
     }
 }
+
+/// Of Ethernet.
+const MTU: usize = 1500;
 
 /// How many kinds [`Plan::draw_kind`] knows.
 const KINDS: u8 = 17;

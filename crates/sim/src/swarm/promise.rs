@@ -135,7 +135,8 @@ fn served(plan: &Plan, world: &World, since: Instant) -> Vec<(usize, usize)> {
             let record = world.host(crate::HostId(client)).programs()[position].record();
             let sent = record.sent_between(since, until);
             let lost = record.lost_between(since, until);
-            if *program != ProgramPlan::Tcp && sent >= SERVED && lost == 0 {
+            let connected = matches!(program, ProgramPlan::Tcp(_) | ProgramPlan::Tcp6(_));
+            if !connected && sent >= SERVED && lost == 0 {
                 served.push((client, position));
             }
         }

@@ -7,13 +7,13 @@ use locum_link::segment;
 use locum_link::segment::rule::Direction;
 use locum_monitor::Input;
 use locum_types::{Health, Instant};
-use smoltcp::wire::{EthernetAddress, IpAddress};
+use smoltcp::wire::{EthernetAddress, IpAddress, IpEndpoint};
 
 use super::plan::{Cable, ClientPlan, Fault, FaultKind, Plan, ProgramPlan};
 use crate::neighbour::Habits;
 use crate::{
-    Arsenal, ECHO_PORT, Host, HostId, Hostile, HostileId, Jack, Lan, MachineClock, NodeIndex,
-    Program, SwitchId, TrunkId, Weapon, World,
+    Arsenal, ECHO_PORT, Host, HostId, HostSettings, Hostile, HostileId, Jack, Lan, MachineClock,
+    NodeIndex, Program, SwitchId, TrunkId, Weapon, World,
 };
 
 /// A world that follows a plan.
@@ -40,10 +40,10 @@ pub(super) enum Cue {
 
 impl<'a> Stage<'a> {
     pub(super) fn new(plan: &'a Plan, skip: &[usize]) -> Self {
-        let mut world = World::new(plan.seed);
         let lan = lan(plan);
-        let config = segment::Config { ageing: plan.ageing, ..segment::Config::default() };
-        world.segment_mut().set_ageing(plan.ageing);
+        let config =
+            segment::Config { ageing: plan.ageing, mtu: plan.mtu, ..segment::Config::default() };
+        let mut world = World::on(plan.seed, config);
         let mut trunks = Vec::new();
         for (index, &to) in plan.trunks.iter().enumerate() {
             let switch = world.add_switch(config);
@@ -307,20 +307,21 @@ fn lan(plan: &Plan) -> Lan {
         dead_after: plan.dead_after,
         preempt: plan.preempt,
         mac_mode: plan.mac_mode,
+        replication: plan.replication,
+        mtu: plan.mtu,
         ..Lan::default()
     }
 }
 
 fn add_client(world: &mut World, plan: &Plan, index: usize) -> HostId {
-    let ClientPlan { switch, every, programs, deaf } = &plan.clients[index];
+    let ClientPlan { switch, every, programs, deaf, mtu } = &plan.clients[index];
     let number = index as u8;
     let habits = Habits { ignores_gratuitous: *deaf, ..Habits::default() };
+    let settings = HostSettings { habits, mtu: *mtu, seed: plan.seed ^ u64::from(number) };
     let now = world.now();
     let mac = Lan::client_mac(number);
     let addresses = Lan::client_addresses(number);
-    let seed = plan.seed ^ u64::from(number);
-    let mut host =
-        Host::with_habits(&format!("client {index}"), mac, &addresses, habits, seed, now);
+    let mut host = Host::with_settings(&format!("client {index}"), mac, &addresses, settings, now);
     let v4 = IpAddress::Ipv4(Lan::SERVICE_V4);
     let v6 = IpAddress::Ipv6(Lan::SERVICE_V6);
     for (position, program) in programs.iter().enumerate() {
@@ -331,7 +332,14 @@ fn add_client(world: &mut World, plan: &Plan, index: usize) -> HostId {
             ProgramPlan::Udp6 => Program::udp_echo(sockets, v6, ECHO_PORT, port, every, now),
             ProgramPlan::Ping => Program::ping(sockets, v4, every, ident, now),
             ProgramPlan::Ping6 => Program::ping(sockets, v6, every, ident, now),
-            ProgramPlan::Tcp => Program::tcp_echo(sockets, v4, ECHO_PORT, port, every, now),
+            ProgramPlan::Tcp(habits) => {
+                let to = IpEndpoint::new(v4, ECHO_PORT);
+                Program::tcp_stream(sockets, to, port, *habits, every, now)
+            }
+            ProgramPlan::Tcp6(habits) => {
+                let to = IpEndpoint::new(v6, ECHO_PORT);
+                Program::tcp_stream(sockets, to, port, *habits, every, now)
+            }
         });
     }
     world.add_host_at(SwitchId(*switch), host)

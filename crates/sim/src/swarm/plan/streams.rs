@@ -1,0 +1,66 @@
+//! What is drawn about connections and their replication.
+//!
+//! They have a generator of their own: what else a seed draws is the same with and without them.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use locum_appliance::Replication;
+
+use super::super::draw::{chance, pick};
+use super::{Plan, ProgramPlan};
+use crate::TcpHabits;
+
+/// Tells this generator from the one of all else.
+const SALT: u64 = 0x57ae_a45a_10c0_0001;
+/// The TCP port of the nodes' channels.
+const PORT: u16 = 3781;
+/// Of the group that is replicated.
+const SHARE: f64 = 0.6;
+/// Nobody gives up a connection before the run is over: who waits for so long hangs.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// A client that waits for an answer, and has nothing to say, would never hear that nobody knows of it.
+const KEEP_ALIVE: Duration = Duration::from_secs(1);
+
+impl Plan {
+    pub(super) fn draw_replication(&mut self) {
+        let mut rng = Rng::with_seed(self.seed ^ SALT);
+        if !chance(&mut rng, SHARE) {
+            return;
+        }
+        self.replication = Some(Replication { port: PORT, buffer: 1 << rng.u32(16..=20) });
+        self.mtu = *pick(&mut rng, &[1500, 1500, 1500, 9000]);
+        for client in 0..self.clients.len() {
+            let mtus = [576, 1280, 1500, 1500, self.mtu];
+            let client = &mut self.clients[client];
+            client.mtu = *pick(&mut rng, &mtus);
+            let is_tcp = |program: &ProgramPlan| matches!(program, ProgramPlan::Tcp(_));
+            client.programs.retain(|program| !is_tcp(program));
+            for _ in 0..*pick(&mut rng, &[0, 1, 1, 1, 2]) {
+                let habits = draw_habits(&mut rng);
+                // IPv6 needs links that take 1280 bytes (RFC 8200 §5).
+                let v6 = client.mtu >= 1280 && chance(&mut rng, 0.3);
+                let program = if v6 { ProgramPlan::Tcp6 } else { ProgramPlan::Tcp };
+                client.programs.push(program(habits));
+            }
+        }
+    }
+}
+
+fn draw_habits(rng: &mut Rng) -> TcpHabits {
+    let buffer = 1 << *pick(rng, &[10, 11, 12, 12, 13, 16, 17, 20]);
+    let largest = (buffer / 2).min(4_000);
+    let request = match rng.u8(..4) {
+        0 => 1,
+        1 | 2 => rng.usize(1..=largest.min(200)),
+        _ => rng.usize(1..=largest),
+    };
+    TcpHabits {
+        request,
+        pipeline: *pick(rng, &[1, 1, 2, 4, 16]),
+        buffer,
+        patience: PATIENCE,
+        keep_alive: Some(KEEP_ALIVE),
+        requests_max: chance(rng, 0.3).then(|| rng.u32(1..=60)),
+    }
+}
