@@ -19,6 +19,9 @@ pub(crate) enum Verdict {
     /// smoltcp's fast retransmission, which cancels the retransmission timer and then finds no data
     /// to send: the FIN would never be sent again.
     DuplicateAckOfFin,
+    /// Nothing: the client of a carried flow has received what this node never knew of. Whoever sent it died with
+    /// it, and the two ends can never agree again.
+    Forsaken,
 }
 
 /// Judges a segment for `flow`, whose receive window is at most `window` bytes.
@@ -26,6 +29,9 @@ pub(crate) fn judge(flow: &Flow, segment: &Segment, window: usize) -> Verdict {
     let next = flow.remote_next();
     if segment.rst {
         return if segment.sequence == next { Verdict::Pass } else { Verdict::InexactReset };
+    }
+    if flow.is_ahead(segment, window) {
+        return Verdict::Forsaken;
     }
     let (0, Some(ack), Some(last_ack)) = (segment.len, segment.ack, flow.last_ack) else {
         return Verdict::Pass;

@@ -70,6 +70,8 @@ pub(crate) struct Flow {
     pub(crate) last_ack: Option<u32>,
     /// It was restored, and its client may wait for a timeout.
     pub(crate) client_waits: bool,
+    /// It was restored from what another node, or this one as a follower, knew of it.
+    pub(crate) carried: bool,
     /// Something was sent by this socket.
     pub(crate) has_spoken: bool,
     /// The last time a byte moved, or the handshake did.
@@ -156,6 +158,7 @@ impl Flow {
             armed: Armed::default(),
             last_ack: None,
             client_waits: false,
+            carried: false,
             has_spoken: false,
             touched: now,
             heard: now,
@@ -233,6 +236,18 @@ impl Flow {
         let acked = self.acked.wrapping_add(self.unacked.saturating_sub(queued) as u64);
         let fin = u32::from(self.fin_is_acked());
         self.local_isn.wrapping_add(1).wrapping_add(acked as u32).wrapping_add(fin)
+    }
+
+    /// Whether the client of a carried flow acknowledges more than all of our output. Only within `window` at both
+    /// ends, so that nobody who guesses can end a connection by it.
+    pub(crate) fn is_ahead(&self, segment: &Segment, window: usize) -> bool {
+        let Some(ack) = segment.ack.filter(|_| self.carried) else { return false };
+        let fin = u32::from(self.fin_outstanding());
+        let queued = self.socket().send_queue() as u32;
+        let end = self.local_unacked().wrapping_add(queued).wrapping_add(fin);
+        let beyond = ack.wrapping_sub(end) as usize;
+        let ahead = segment.sequence.wrapping_sub(self.remote_next()) as usize;
+        (1..=window).contains(&beyond) && ahead <= window
     }
 
     /// Whether the client may have sent something that we do not have: it has not finished, and our window

@@ -7,6 +7,7 @@ use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
 use crate::filter::{Verdict, judge};
 use crate::neighbours::introduction;
 use crate::parse::{Parsed, Payload, Segment, parse, with_sequence};
+use crate::service::CloseReason;
 use crate::slot::Slot;
 use crate::stack::Stack;
 use crate::table::Key;
@@ -114,6 +115,12 @@ impl<D: Device> Stack<D> {
                 self.serve(now, key);
             }
             Verdict::InexactReset => self.challenge(now, key, segment),
+            Verdict::Forsaken => {
+                self.counters.flows_lost += 1;
+                flow.ended_by = Some(CloseReason::Aborted);
+                flow.socket_mut().abort();
+                self.serve(now, key);
+            }
             Verdict::DuplicateAckOfFin => self.counters.acks_of_fin_repeated += 1,
         }
     }

@@ -249,6 +249,7 @@ impl Flow {
         self.fin_acked_noted = image.fin_acked;
         self.last_ack = image.opened.then(|| image.local_unacked());
         self.client_waits = true;
+        self.carried = true;
         self
     }
 

@@ -225,6 +225,23 @@ fn an_acknowledgement_with_an_old_number_counts_as_it_did_before() {
     assert_eq!(stack.image(image.id).unwrap().acked, 100);
 }
 
+/// Its node died, and took with it what the client has seen: no segment would ever fit again.
+#[test]
+fn a_client_that_has_seen_more_than_is_known_is_reset_and_not_left_to_wait() {
+    let mut stack = stack();
+    stack.restore(NOW, &FlowImage { unacked: pattern(1, 100), ..idle() }).unwrap();
+    poll(&mut stack, NOW);
+    let known = Raw { sequence: 5_001, ack: Some(1_101), ..Raw::new(40_000) };
+    let guessed = Raw { ack: Some(1_101 + BUFFER as u32 + 1), ..known };
+    assert!(guessed.send(&mut stack, NOW, TcpControl::None, b"x").iter().all(|it| !it.is_reset()));
+    known.send(&mut stack, NOW, TcpControl::None, b"x");
+    assert_eq!(stack.image(idle().id).unwrap().delivered, 1);
+    let ahead = Raw { sequence: 5_002, ack: Some(1_102), ..known };
+    let answers = ahead.send(&mut stack, NOW, TcpControl::None, b"y");
+    assert!(answers.iter().any(Answer::is_reset), "{answers:?}");
+    assert_eq!((stack.status().flows, stack.status().counters.flows_lost), (0, 1));
+}
+
 #[test]
 fn what_cannot_be_restored_is_refused() {
     let mut stack = stack();

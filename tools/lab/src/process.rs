@@ -14,6 +14,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use crate::netns::Namespace;
 use crate::wait;
 
+/// Within which SIGSTOP has stopped every thread.
+const STOPPED: Duration = Duration::from_secs(1);
+
 /// How long a short-lived tool may take before something is plainly wrong.
 const TOOL_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -126,14 +129,18 @@ impl Process {
         self.signal_worker(Signal::KILL)
     }
 
-    /// Sends a signal to its worker.
+    /// Sends a signal to its worker. SIGSTOP has stopped all of its threads when this returns.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none, or it does not stop.
     pub fn signal_worker(&self, signal: Signal) -> Result<()> {
         let worker = self.worker()?;
         kill_process(worker, signal)
-            .with_context(|| format!("{signal:?} to the worker of {}", self.name))
+            .with_context(|| format!("{signal:?} to the worker of {}", self.name))?;
+        if signal == Signal::STOP {
+            wait::until("a stopped worker", STOPPED, || all_stopped(worker))?;
+        }
+        Ok(())
     }
 
     /// Kills the process and everything it started, at once, and reaps it.
@@ -258,6 +265,18 @@ fn children(parent: Pid) -> Vec<Pid> {
             pids
         })
         .collect()
+}
+
+/// Whether every thread of a process is stopped: one that runs on another processor goes on for a moment.
+fn all_stopped(pid: Pid) -> Result<(), String> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", pid.as_raw_nonzero()));
+    for task in tasks.map_err(|error| error.to_string())?.flatten() {
+        let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        if !stat.contains(") T ") {
+            return Err(format!("a thread still runs: {stat}"));
+        }
+    }
+    Ok(())
 }
 
 fn read_text(path: &Path) -> String {

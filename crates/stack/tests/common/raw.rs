@@ -37,6 +37,12 @@ pub struct Answer {
     pub timestamps: bool,
 }
 
+impl Answer {
+    pub fn is_reset(&self) -> bool {
+        self.control == TcpControl::Rst
+    }
+}
+
 impl Raw {
     pub fn new(port: u16) -> Self {
         Raw {
