@@ -18,6 +18,8 @@ use crate::{NodeConfig, Peer, Seeds};
 
 /// Notices that may wait for the embedding; it drains them at every turn.
 const NOTICES_MAX: usize = 256;
+/// A group has 16 nodes.
+const PEERS_MAX: usize = 15;
 /// Probes that may wait: one per service address and turn.
 const PROBES_MAX: usize = 32;
 /// An ARP probe has 42 bytes, a neighbour solicitation 86.
@@ -104,6 +106,7 @@ pub struct HeartbeatHalf {
     probes: VecDeque<Vec<u8>>,
     notices: VecDeque<Notice>,
     announcement_due: Option<Announcement>,
+    dead: VecDeque<NodeId>,
     counters: HeartbeatCounters,
 }
 
@@ -130,6 +133,7 @@ impl HeartbeatHalf {
             probes: VecDeque::with_capacity(PROBES_MAX),
             notices: VecDeque::new(),
             announcement_due: None,
+            dead: VecDeque::new(),
             counters: HeartbeatCounters::default(),
         }
     }
@@ -212,6 +216,11 @@ impl HeartbeatHalf {
         self.announcement_due.take()
     }
 
+    /// The next peer that has died, for the service half.
+    pub fn poll_dead(&mut self) -> Option<NodeId> {
+        self.dead.pop_front()
+    }
+
     /// The oldest notice for the embedding.
     pub fn poll_notice(&mut self) -> Option<Notice> {
         self.notices.pop_front()
@@ -279,7 +288,14 @@ impl HeartbeatHalf {
                     let will = self.will();
                     self.notify(Notice::Will(will));
                 }
-                Output::Event(event) => self.notify(Notice::Event(event)),
+                Output::Event(event) => {
+                    if let Event::PeerDown { peer } = event
+                        && self.dead.len() < PEERS_MAX
+                    {
+                        self.dead.push_back(peer);
+                    }
+                    self.notify(Notice::Event(event));
+                }
                 Output::Finished => self.notify(Notice::Finished),
             }
         }

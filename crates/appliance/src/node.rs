@@ -154,6 +154,9 @@ impl Node {
         self.service.set_leaving(now, self.heartbeat.is_handing_over());
         self.carry_announcement(now);
         self.service.set_active(now, self.heartbeat.active_peer());
+        while let Some(peer) = self.heartbeat.poll_dead() {
+            self.service.peer_down(now, peer);
+        }
         self.service_has_more = self.service.poll(now);
         self.report_position(now);
         let sighted = self.report_sightings(now);

@@ -38,6 +38,8 @@ pub(crate) struct Replicator {
     role: Role,
     /// The active node, as far as is known.
     active: Option<NodeId>,
+    /// The last one that was known.
+    led_by: Option<NodeId>,
     /// The connection to it.
     connection: Option<ConnectionId>,
     /// What has come of a snapshot.
@@ -133,6 +135,7 @@ impl Replicator {
             follower,
             channels: Channels::new(config, with, seeds.seed, now),
             active: None,
+            led_by: None,
             connection: None,
             incoming: Vec::new(),
             outgoing: BTreeMap::new(),
@@ -151,8 +154,13 @@ impl Replicator {
         if std::mem::replace(&mut self.active, active) == active {
             return;
         }
+        let successor = active.filter(|_| self.led_by != active);
+        self.led_by = active.or(self.led_by);
         if let Role::Following(follower) = &mut self.role {
             follower.disconnected(now);
+            if successor.is_some() {
+                follower.superseded(now);
+            }
             self.connection = None;
             self.channels.restart(false);
         }
@@ -202,6 +210,18 @@ impl Replicator {
     /// The active node, if it is another one.
     pub(crate) fn active(&self) -> Option<NodeId> {
         self.active
+    }
+
+    /// A peer is dead, as far as the monitor knows: nothing waits for it.
+    pub(crate) fn peer_down<D: Device>(
+        &mut self,
+        now: Instant,
+        peer: NodeId,
+        stack: &mut Stack<D>,
+    ) {
+        if let Some(leader) = stack.journal_mut::<Leader>() {
+            leader.lost(now, peer);
+        }
     }
 
     /// Queues a received frame.

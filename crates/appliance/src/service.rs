@@ -208,6 +208,13 @@ impl ServiceHalf {
         }
     }
 
+    /// Says that a peer has died: no frame waits for it.
+    pub fn peer_down(&mut self, now: Instant, peer: NodeId) {
+        if let Some(replicator) = &mut self.replicator {
+            replicator.peer_down(now, peer, &mut self.stack);
+        }
+    }
+
     /// How far this node's copy of the log reaches, as far as that counts in an election.
     pub fn position(&self) -> LogPosition {
         self.replicator.as_ref().map_or(LogPosition::default(), Replicator::position)

@@ -81,6 +81,8 @@ pub enum LeaderEvent {
 pub enum DropReason {
     /// The connection ended.
     Disconnected,
+    /// The node is dead, says whoever watches nodes.
+    Dead,
     /// The leader ended it.
     Bye(ByeReason),
     /// The follower ended it.

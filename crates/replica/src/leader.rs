@@ -145,6 +145,13 @@ impl Leader {
         }
     }
 
+    /// A node is known to be dead: it is waited for no longer. If it lives after all it may connect again.
+    pub fn lost(&mut self, now: Instant, node: NodeId) {
+        if let Some(index) = self.index_of(node) {
+            self.end(now, index, DropReason::Dead);
+        }
+    }
+
     /// Bytes have arrived; all are taken. Those of a connection that is over are ignored.
     pub fn receive(&mut self, now: Instant, connection: ConnectionId, mut bytes: &[u8]) {
         while let Some(index) = self.index(connection) {
@@ -282,7 +289,7 @@ impl Leader {
             DropReason::Disconnected => {
                 self.sessions.remove(index);
             }
-            DropReason::Told(_) | DropReason::Refused(_) => self.forget(index),
+            DropReason::Dead | DropReason::Told(_) | DropReason::Refused(_) => self.forget(index),
         }
         let Some(following) = following else { return };
         self.counters.dropped += 1;

@@ -120,9 +120,16 @@ pub struct Group {
     pub dead_after: Option<Span>,
     /// Pre-emption, after this delay; without it a node that comes back waits.
     pub preempt_delay: Option<Span>,
+    /// Whether connections survive a node; they do unless it says otherwise.
+    pub replicate: Option<bool>,
 }
 
 impl Group {
+    /// Whether connections survive a node.
+    pub fn replicate(&self) -> bool {
+        self.replicate.unwrap_or(true)
+    }
+
     /// How often nodes beat.
     pub fn interval(&self) -> Duration {
         self.interval.map_or(Duration::from_millis(10), |interval| interval.0)

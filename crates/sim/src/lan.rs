@@ -53,6 +53,8 @@ impl Default for Lan {
 }
 
 impl Lan {
+    /// Replication as a laboratory needs it.
+    pub const REPLICATION: Replication = Replication { port: 3_781, buffer: 1 << 20 };
     /// The IPv4 service address.
     pub const SERVICE_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
     /// The IPv6 service address.

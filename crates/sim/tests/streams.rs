@@ -5,12 +5,11 @@ mod common;
 use std::time::Duration;
 
 use common::{A, B, TCP, add_client, assert_only_active, ms};
-use locum_appliance::Replication;
 use locum_sim::{HostId, Lan, World};
 use locum_types::{Instant, Protection};
 
 fn lan() -> Lan {
-    Lan { replication: Some(Replication { port: 3_781, buffer: 1 << 20 }), ..Lan::default() }
+    Lan { replication: Some(Lan::REPLICATION), ..Lan::default() }
 }
 
 /// A settled and protected group with some clients.

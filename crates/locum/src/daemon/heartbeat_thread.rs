@@ -65,6 +65,9 @@ impl HeartbeatThread {
             self.stack.wake();
             self.held_until = Some(Clock.now() + DRAIN_MAX);
         }
+        while let Some(peer) = self.half.poll_dead() {
+            self.stack.send(ToStack::PeerDown(peer));
+        }
         if self.words.set_active_peer(self.half.active_peer()) {
             self.stack.wake();
         }

@@ -54,6 +54,8 @@ pub(super) enum ToHeartbeat {
 pub(super) enum ToStack {
     /// Start the announcement burst, again.
     Announce,
+    /// A peer has died: nothing waits for it.
+    PeerDown(NodeId),
     /// Somebody wants to know how it is.
     Status(Sender<ServiceStatus>),
     /// The node is done.

@@ -76,6 +76,7 @@ impl StackThread {
                     self.work();
                     self.heartbeat.send(ToHeartbeat::Release);
                 }
+                ToStack::PeerDown(peer) => self.half.peer_down(now, peer),
                 ToStack::Status(reply) => {
                     // Whoever asked may have given up waiting.
                     let _ = reply.try_send(self.half.status());

@@ -6,7 +6,6 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use locum_appliance::Replication;
 use locum_gate::virtual_mac;
 use locum_monitor::Event;
 use locum_sim::{
@@ -23,7 +22,6 @@ use super::timeline::{
     ClientLane, Condition, Deed, Entry, FrameCounts, Leaks, NodeLane, NodeView, Report, Scene,
     Timeline, What,
 };
-use crate::config::{REPLICATION_BUFFER, REPLICATION_PORT};
 
 /// A silence is told when it was longer than this many requests.
 const SILENT_REQUESTS: u32 = 3;
@@ -419,7 +417,7 @@ fn lan() -> Lan {
         priorities: script::PRIORITIES.to_vec(),
         interval: script::INTERVAL,
         dead_after: script::DEAD_AFTER,
-        replication: Some(Replication { port: REPLICATION_PORT, buffer: REPLICATION_BUFFER }),
+        replication: Some(Lan::REPLICATION),
         ..Lan::default()
     }
 }

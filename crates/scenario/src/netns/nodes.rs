@@ -279,7 +279,7 @@ fn node_file(scenario: &Scenario, node: &model::Node, plant: &Plant) -> NodeFile
         interval: Some(group.interval()),
         dead_after: Some(group.dead_after()),
         heartbeat_tap: false,
-        replication: true,
+        replication: group.replicate(),
         preempt: group.preempt_delay.map(|span| span.0),
         files: plant.files().to_owned(),
     }

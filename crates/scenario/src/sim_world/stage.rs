@@ -90,6 +90,7 @@ impl Stage {
             interval: group.interval(),
             dead_after: group.dead_after(),
             preempt: group.preempt_delay.map(|delay| delay.0),
+            replication: group.replicate().then_some(Lan::REPLICATION),
             mac_mode: match group.mac {
                 Mac::Virtual => MacMode::Virtual,
                 Mac::Own => MacMode::Own,
