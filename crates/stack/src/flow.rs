@@ -72,6 +72,8 @@ pub(crate) struct Flow {
     pub(crate) client_waits: bool,
     /// It was restored from what another node, or this one as a follower, knew of it.
     pub(crate) carried: bool,
+    /// Nothing that its client said since then was what was expected next.
+    pub(crate) unheard: bool,
     /// Something was sent by this socket.
     pub(crate) has_spoken: bool,
     /// The last time a byte moved, or the handshake did.
@@ -159,6 +161,7 @@ impl Flow {
             last_ack: None,
             client_waits: false,
             carried: false,
+            unheard: false,
             has_spoken: false,
             touched: now,
             heard: now,
@@ -239,7 +242,8 @@ impl Flow {
     }
 
     /// Whether the client of a carried flow acknowledges more than all of our output. Only within `window` at both
-    /// ends, so that nobody who guesses can end a connection by it.
+    /// ends, so that nobody who guesses can end a connection by it; but anywhere before the client was heard: it may
+    /// have gone on with another node for long.
     pub(crate) fn is_ahead(&self, segment: &Segment, window: usize) -> bool {
         let Some(ack) = segment.ack.filter(|_| self.carried) else { return false };
         let fin = u32::from(self.fin_outstanding());
@@ -247,7 +251,8 @@ impl Flow {
         let end = self.local_unacked().wrapping_add(queued).wrapping_add(fin);
         let beyond = ack.wrapping_sub(end) as usize;
         let ahead = segment.sequence.wrapping_sub(self.remote_next()) as usize;
-        (1..=window).contains(&beyond) && ahead <= window
+        let reach = if self.unheard { i32::MAX as usize } else { window };
+        (1..=reach).contains(&beyond) && ahead <= reach
     }
 
     /// Whether the client may have sent something that we do not have: it has not finished, and our window
@@ -304,6 +309,7 @@ impl Flow {
             self.window = segment.window;
             // Nothing that it has sent is missing.
             self.client_waits = false;
+            self.unheard = false;
         }
         self.heard = now;
         self.asked = None;

@@ -250,6 +250,7 @@ impl Flow {
         self.last_ack = image.opened.then(|| image.local_unacked());
         self.client_waits = true;
         self.carried = true;
+        self.unheard = true;
         self
     }
 

@@ -232,14 +232,25 @@ fn a_client_that_has_seen_more_than_is_known_is_reset_and_not_left_to_wait() {
     stack.restore(NOW, &FlowImage { unacked: pattern(1, 100), ..idle() }).unwrap();
     poll(&mut stack, NOW);
     let known = Raw { sequence: 5_001, ack: Some(1_101), ..Raw::new(40_000) };
-    let guessed = Raw { ack: Some(1_101 + BUFFER as u32 + 1), ..known };
-    assert!(guessed.send(&mut stack, NOW, TcpControl::None, b"x").iter().all(|it| !it.is_reset()));
     known.send(&mut stack, NOW, TcpControl::None, b"x");
     assert_eq!(stack.image(idle().id).unwrap().delivered, 1);
+    let guessed = Raw { sequence: 5_002, ack: Some(1_101 + BUFFER as u32 + 1), ..known };
+    assert!(guessed.send(&mut stack, NOW, TcpControl::None, b"x").iter().all(|it| !it.is_reset()));
     let ahead = Raw { sequence: 5_002, ack: Some(1_102), ..known };
     let answers = ahead.send(&mut stack, NOW, TcpControl::None, b"y");
     assert!(answers.iter().any(Answer::is_reset), "{answers:?}");
     assert_eq!((stack.status().flows, stack.status().counters.flows_lost), (0, 1));
+}
+
+/// It went on with the other side of a partition for long: more than a window lies between.
+#[test]
+fn a_client_that_is_far_ahead_is_reset_when_it_is_first_heard() {
+    let mut stack = stack();
+    stack.restore(NOW, &idle()).unwrap();
+    poll(&mut stack, NOW);
+    let ahead = Raw { sequence: 5_001 + 900_000, ack: Some(1_001 + 700_000), ..Raw::new(40_000) };
+    let answers = ahead.send(&mut stack, NOW, TcpControl::None, b"y");
+    assert!(answers.iter().any(Answer::is_reset), "{answers:?}");
 }
 
 #[test]
