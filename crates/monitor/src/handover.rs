@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use locum_types::sabotage::{Sabotage, sabotaged};
-use locum_types::{Cause, Health, Instant, Mode, NodeId, ResignReason};
+use locum_types::{Cause, Health, Instant, LogPosition, Mode, NodeId, ResignReason};
 use locum_wire::{Beat, Intent};
 
 use crate::election::Vacancy;
-use crate::peer::age_of;
+use crate::peer::{Peer, age_of};
 use crate::{Deadline, Event, Monitor};
 
 /// A waiting node that should be active asks this often.
@@ -20,6 +20,8 @@ const OFFER_PAUSE: u32 = 5;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Handover {
     pub(crate) to: NodeId,
+    /// What its copy was worth when it was chosen.
+    position: LogPosition,
     pub(crate) reason: ResignReason,
     since: Instant,
     again_at: Instant,
@@ -54,7 +56,8 @@ impl Monitor {
     fn offer(&mut self, now: Instant, to: NodeId, reason: ResignReason) {
         self.counters.handovers_offered += 1;
         let again_at = now + self.pace.interval(now) / 2;
-        self.handover = Some(Handover { to, reason, since: now, again_at });
+        let position = self.position_of(to);
+        self.handover = Some(Handover { to, position, reason, since: now, again_at });
         self.beat(now, to, Intent::Offer(reason));
     }
 
@@ -66,13 +69,26 @@ impl Monitor {
             }
             return;
         };
-        if now >= handover.since + self.config.handover_limit() {
+        if now >= handover.since + self.config.handover_limit() || !self.is_fit(now, &handover) {
             self.give_up_handover(now, handover);
         } else if now >= handover.again_at {
             handover.again_at = now + self.pace.interval(now) / 2;
             self.handover = Some(handover);
             self.beat(now, handover.to, Intent::Offer(handover.reason));
         }
+    }
+
+    /// Whether the chosen successor lives, and its copy is still worth what it was: a node that was cut off, and
+    /// comes back, must not find an old offer.
+    fn is_fit(&self, now: Instant, handover: &Handover) -> bool {
+        let alive = |peer: &Peer| peer.is_alive(now, self.config.dead_after);
+        self.peers.get(&handover.to).is_some_and(alive)
+            && self.position_of(handover.to) >= handover.position
+    }
+
+    fn position_of(&self, peer: NodeId) -> LogPosition {
+        let latest = self.peers.get(&peer).and_then(|peer| peer.latest);
+        latest.map_or(LogPosition::default(), |beat| beat.position)
     }
 
     fn give_up_handover(&mut self, now: Instant, handover: Handover) {
@@ -146,7 +162,9 @@ impl Monitor {
 
     /// A waiting peer of higher priority wants to be active.
     pub(crate) fn hear_request(&mut self, now: Instant, beat: &Beat) {
-        let better = beat.priority > self.config.priority && beat.health >= self.health;
+        // Whoever lacks a part of the log would lose connections.
+        let complete = beat.position >= self.position;
+        let better = beat.priority > self.config.priority && beat.health >= self.health && complete;
         let may_offer = self.mode == Mode::Active && self.may_offer(now);
         if may_offer && better && self.is_candidate(now, beat.from) {
             self.offer(now, beat.from, ResignReason::Preempt);

@@ -1,6 +1,6 @@
 //! Hand-overs, pre-emption, bad health, shutdown: planned changes of the active node.
 
-use locum_types::{Cause, Health, Mode, ResignReason, Term};
+use locum_types::{Cause, Health, LogPosition, Mode, ResignReason, Term};
 use locum_wire::Intent;
 
 use super::group::Group;
@@ -61,6 +61,27 @@ fn an_offer_that_nobody_takes_is_given_up() {
     assert!(!solo.monitor.is_handing_over());
     assert_eq!(solo.mode(), Mode::Active);
     assert!(solo.events().contains(&Event::HandoverFailed { to: node(2) }));
+}
+
+/// It might come back and find an old offer, when others know more than it does.
+#[test]
+fn an_offer_ends_with_its_successor() {
+    let (mut solo, mut peer) = active_solo();
+    peer.beat.position = LogPosition::COMPLETE;
+    solo.hear(peer.speak());
+    solo.turn([Input::Handover { to: None }]);
+    solo.run(ms(150));
+    assert!(!solo.monitor.is_handing_over(), "it is dead");
+    assert!(solo.events().contains(&Event::HandoverFailed { to: node(2) }));
+
+    let (mut solo, mut peer) = active_solo();
+    peer.beat.position = LogPosition::COMPLETE;
+    solo.hear(peer.speak());
+    solo.turn([Input::Handover { to: None }]);
+    assert!(solo.monitor.is_handing_over());
+    peer.beat.position = LogPosition(7);
+    solo.hear(peer.speak());
+    assert!(!solo.monitor.is_handing_over(), "its copy is not complete any more");
 }
 
 #[test]
@@ -316,6 +337,18 @@ fn a_request_is_answered_with_an_offer_only_to_a_better_node() {
         (peer.beat.priority, peer.beat.mode) = (priority(rank), mode);
         solo.hear(peer.say(Intent::Request));
         assert_eq!(offers(&solo), expected, "priority {rank}, {mode}");
+    }
+}
+
+/// Its connections would be lost.
+#[test]
+fn whoever_lacks_a_part_of_the_log_is_not_preempted_for() {
+    for (position, expected) in [(LogPosition(7), 0), (LogPosition::COMPLETE, 1)] {
+        let (mut solo, mut peer) = active_solo();
+        solo.turn([Input::Position(LogPosition::COMPLETE)]);
+        (peer.beat.priority, peer.beat.position) = (priority(200), position);
+        solo.hear(peer.say(Intent::Request));
+        assert_eq!(offers(&solo), expected, "{position:?}");
     }
 }
 
