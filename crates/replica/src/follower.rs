@@ -105,6 +105,13 @@ impl Follower {
         self.tell_standing(now);
     }
 
+    /// Another node leads than the one that this node was in sync with: it goes on without this one, until it
+    /// says otherwise.
+    pub fn superseded(&mut self, now: Instant) {
+        self.in_sync = InSync::No;
+        self.tell_standing(now);
+    }
+
     /// Takes bytes that have arrived; returns how many. Less than all are taken while there are outputs: ask
     /// [`poll_output`](Follower::poll_output), and offer the rest again.
     pub fn receive(&mut self, now: Instant, mut bytes: &[u8]) -> usize {

@@ -298,6 +298,17 @@ fn a_follower_that_hears_nothing_is_trusted_for_a_while_and_then_stale() {
     assert_eq!(world.nodes[0].follower.poll_deadline(), None);
 }
 
+/// The successor of its leader goes on without it.
+#[test]
+fn a_follower_whose_leader_was_succeeded_is_stale_at_once() {
+    let mut world = settled(leader_config(1));
+    let (at, point) = (world.now, world.nodes[0].follower.point().unwrap());
+    world.nodes[0].follower.disconnected(at);
+    assert_eq!(world.nodes[0].standing(at), Standing::InSync(point), "its leader may be dead");
+    world.nodes[0].follower.superseded(at);
+    assert_eq!(world.nodes[0].standing(at), Standing::Stale(point));
+}
+
 #[test]
 fn a_follower_that_is_told_that_it_was_dropped_is_stale_at_once() {
     let mut world = settled(leader_config(1));
