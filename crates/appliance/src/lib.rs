@@ -22,7 +22,7 @@ mod service;
 
 pub use config::{NodeConfig, Peer, Replication, Seeds, ServicePort};
 pub use heartbeat::{Announcement, HeartbeatHalf, HeartbeatStatus, Notice, Port, WillFrame};
-pub use locum_replica::{SessionStatus, Stage};
+pub use locum_replica::{History, LogPoint, SessionStatus, Stage};
 pub use node::{Node, NodeStatus, SteeringCounters};
-pub use replication::{ReplicationCounters, ReplicationStatus};
+pub use replication::{LogCopy, ReplicationCounters, ReplicationStatus};
 pub use service::{ServiceHalf, ServiceStatus};

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use locum_gate::{Identity, Steer, steer};
 use locum_monitor::Input;
-use locum_stack::AddServiceError;
+use locum_stack::{AddServiceError, FlowImage};
 use locum_types::{Health, Instant, LogPosition, Mode, ModeCell};
 
 use crate::{
-    Announcement, HeartbeatHalf, HeartbeatStatus, NodeConfig, Notice, Port, Seeds, ServiceHalf,
-    ServicePort, ServiceStatus,
+    Announcement, HeartbeatHalf, HeartbeatStatus, LogCopy, NodeConfig, Notice, Port, Seeds,
+    ServiceHalf, ServicePort, ServiceStatus,
 };
 
 /// Frames for the node address that may wait for one turn.
@@ -229,6 +229,17 @@ impl Node {
     pub fn status(&self, now: Instant) -> NodeStatus {
         let (heartbeat, service) = (self.heartbeat.status(now), self.service.status());
         NodeStatus { steering: self.steering, heartbeat, service }
+    }
+
+    /// The copy of the log that this node has, if it replicates.
+    pub fn copy(&self) -> Option<LogCopy> {
+        self.service.copy()
+    }
+
+    /// Its connections, and what its services would write into a snapshot, for checkers.
+    pub fn state(&mut self) -> (Vec<FlowImage>, Vec<u8>) {
+        let stack = self.service.stack_mut();
+        (stack.images(), stack.service_states())
     }
 
     fn post(&mut self, port: Port, frame: &[u8]) {

@@ -71,6 +71,15 @@ pub struct ReplicationStatus {
     pub counters: ReplicationCounters,
 }
 
+/// A node's copy of the log at one moment, for checkers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogCopy {
+    /// What it is worth.
+    pub protection: Protection,
+    /// How far it reaches in which log; `None`: there is none that can be used.
+    pub point: Option<LogPoint>,
+}
+
 /// Counts since the start of the node, all roles together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct ReplicationCounters {
@@ -169,13 +178,19 @@ impl Replicator {
     /// This node has become active.
     pub(crate) fn lead<D: Device>(&mut self, now: Instant, stack: &mut Stack<D>) {
         let Role::Following(follower) = &self.role else { return };
-        let start = match follower.standing(now) {
+        let standing = follower.standing(now);
+        let start = match standing {
             Standing::InSync(point) => {
-                self.counters.flows_carried += stack.succeed() as u64;
+                let carried = stack.succeed() as u64;
+                log::info!("replication: takes over with everything, {carried} connections go on");
+                self.counters.flows_carried += carried;
                 point
             }
             // What it has may be old: clients must not be answered from it.
             Standing::Alone | Standing::Joining | Standing::Stale(_) => {
+                if !matches!(standing, Standing::Alone) {
+                    log::warn!("replication: takes over without a whole copy ({standing:?})");
+                }
                 stack.begin_history(now);
                 LogPoint::start(History(self.draw_number()))
             }
@@ -200,6 +215,15 @@ impl Replicator {
         self.connection = None;
         self.outgoing.clear();
         self.channels.restart(false);
+    }
+
+    /// The copy of the log that this node has.
+    pub(crate) fn copy<D: Device>(&self, stack: &Stack<D>) -> LogCopy {
+        let point = match &self.role {
+            Role::Leading => stack.journal::<Leader>().map(Leader::head),
+            Role::Following(follower) => follower.point(),
+        };
+        LogCopy { protection: self.protection, point }
     }
 
     /// Whether this node is active and others have everything that has left.

@@ -11,7 +11,7 @@ use locum_stack::{AddServiceError, Stack};
 use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Health, Instant, LogPosition, Mode, ModeCell, NodeId};
 
-use crate::replication::{ReplicationStatus, Replicator};
+use crate::replication::{LogCopy, ReplicationStatus, Replicator};
 use crate::{NodeConfig, Seeds, ServicePort};
 
 /// Frames each way that may wait for one turn: a burst of 512 full frames is 6 ms of gigabit Ethernet.
@@ -218,6 +218,16 @@ impl ServiceHalf {
     /// How far this node's copy of the log reaches, as far as that counts in an election.
     pub fn position(&self) -> LogPosition {
         self.replicator.as_ref().map_or(LogPosition::default(), Replicator::position)
+    }
+
+    /// The copy of the log that this node has, if it replicates.
+    pub fn copy(&self) -> Option<LogCopy> {
+        self.replicator.as_ref().map(|replicator| replicator.copy(&self.stack))
+    }
+
+    /// The stack, for checkers.
+    pub fn stack_mut(&mut self) -> &mut Stack<Gate<FrameQueue>> {
+        &mut self.stack
     }
 
     /// Hands the oldest frame for other nodes to `send`: those that are relayed, then those of the channels.

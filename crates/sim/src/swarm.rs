@@ -5,6 +5,7 @@
 
 mod audit;
 mod calm;
+mod copies;
 mod draw;
 mod plan;
 mod promise;
@@ -13,6 +14,7 @@ mod run;
 mod stage;
 mod wire;
 
+pub use copies::StreamTally;
 pub use plan::{Cable, ClientPlan, Fault, FaultKind, NodePlan, Plan, ProgramPlan};
 pub use referee::Violation;
 pub use run::{Narrator, Report, Silent, run};

@@ -12,9 +12,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use fastrand::Rng;
-use locum_appliance::{NodeConfig, NodeStatus, WillFrame};
+use locum_appliance::{LogCopy, NodeConfig, NodeStatus, WillFrame};
 use locum_link::segment::{self, Segment};
 use locum_monitor::Event;
+use locum_stack::FlowImage;
 use locum_types::{Instant, Mode, NodeId};
 
 use self::sight::{Overlaps, TraceHash, Watcher};
@@ -282,6 +283,16 @@ impl World {
         let machine = &self.machines[index.0];
         let local = machine.clock.at(self.now);
         machine.process.as_ref().map(|process| process.node.status(local))
+    }
+
+    /// The copy of the log that a node has, if it is not dead, and replicates.
+    pub fn copy(&self, index: NodeIndex) -> Option<LogCopy> {
+        self.machines[index.0].process.as_ref()?.node.copy()
+    }
+
+    /// The connections and the services of a node that is not dead.
+    pub fn node_state(&mut self, index: NodeIndex) -> Option<(Vec<FlowImage>, Vec<u8>)> {
+        self.machines[index.0].process.as_mut().map(|process| process.node.state())
     }
 
     /// When a node that is not dead wants its next turn, by its machine's clock, and why.

@@ -67,6 +67,22 @@ struct ServiceHead {
 }
 
 impl<D: Device> Stack<D> {
+    /// Every connection as it is now: those that live here, then those that are followed, each in the order of their
+    /// numbers.
+    pub fn images(&mut self) -> Vec<FlowImage> {
+        let mut flows: Vec<FlowImage> =
+            self.table.ids().into_iter().filter_map(|id| self.image(id)).collect();
+        flows.extend(self.shadows.images());
+        flows
+    }
+
+    /// What the services write into a snapshot, one after the other.
+    pub fn service_states(&self) -> Vec<u8> {
+        let mut states = Vec::new();
+        self.listeners.iter().for_each(|listener| listener.service.snapshot(&mut states));
+        states
+    }
+
     /// Everything that a copy of this stack needs to go on with the entries that come after
     /// [`Stack::position`].
     pub fn snapshot(&mut self, now: Instant) -> Vec<u8> {
@@ -82,9 +98,7 @@ impl<D: Device> Stack<D> {
                 len: (bodies.len() - start) as u64,
             });
         }
-        let mut flows: Vec<FlowImage> =
-            self.table.ids().into_iter().filter_map(|id| self.image(id)).collect();
-        flows.extend(self.shadows.images());
+        let flows = self.images();
         let head = Head {
             version: VERSION,
             time: self.time.at(now).as_nanos(),

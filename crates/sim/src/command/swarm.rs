@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use locum_sim::swarm::{Plan, Report, Silent, run};
+use locum_sim::swarm::{Plan, Report, Silent, StreamTally, run};
 
 /// Every so many runs, one is made twice.
 const TWICE_EVERY: u64 = 100;
@@ -23,6 +23,7 @@ struct Tally {
     frames: u64,
     takeovers: u64,
     overlap: Duration,
+    streams: StreamTally,
 }
 
 /// Runs the seeds from `first` on; true if all held.
@@ -74,6 +75,7 @@ fn note(tally: &Mutex<Tally>, seed: u64, report: &Report) {
     tally.frames += report.frames;
     tally.takeovers += report.takeovers;
     tally.overlap = tally.overlap.max(report.overlap);
+    tally.streams.add(&report.streams);
     let Some(violation) = report.violations.first() else { return };
     tally.failed.entry(violation.rule).or_default().push(seed);
     if tally.printed < PRINTED_MAX {
@@ -94,6 +96,17 @@ fn conclude(tally: &Tally, first: u64, took: Duration) {
         tally.simulated.as_secs_f64(),
         tally.takeovers,
         tally.frames,
+    );
+    let streams = &tally.streams;
+    println!(
+        "{} replicated connections: {} carried over in {} takeovers, {} lost with nobody in sync, {} lost where \
+         two were active; {} copies compared",
+        streams.opened,
+        streams.carried,
+        streams.takeovers_with_copy,
+        streams.lost_unprotected,
+        streams.lost_split,
+        streams.copies_compared,
     );
     for (rule, seeds) in &tally.failed {
         let some: Vec<String> = seeds.iter().take(8).map(u64::to_string).collect();

@@ -10,6 +10,7 @@ use locum_types::Instant;
 
 use super::audit;
 use super::calm::Calm;
+use super::copies::{Copies, StreamTally};
 use super::plan::{FaultKind, Plan};
 use super::promise::Promise;
 use super::referee::{Referee, Violation};
@@ -35,6 +36,8 @@ pub struct Report {
     pub takeovers: u64,
     /// The longest time with two active nodes.
     pub overlap: Duration,
+    /// What became of connections that are replicated.
+    pub streams: StreamTally,
 }
 
 /// Somebody who wants to be told what happens, line by line.
@@ -71,6 +74,7 @@ pub fn run(plan: &Plan, skip: &[usize], narrator: &mut dyn Narrator) -> Report {
             frames: 0,
             takeovers: 0,
             overlap: Duration::ZERO,
+            streams: StreamTally::default(),
         }
     })
 }
@@ -81,6 +85,7 @@ struct Run<'a> {
     stage: Stage<'a>,
     referee: Referee,
     promises: Vec<Promise>,
+    copies: Option<Copies>,
     wire: Rc<RefCell<Wire>>,
     narrator: &'a mut dyn Narrator,
 }
@@ -95,8 +100,11 @@ impl<'a> Run<'a> {
         let listener = Rc::clone(&wire);
         world.watch(move |sight| listener.borrow_mut().note(sight));
         narrator.begin(world);
-        let referee = Referee::new(plan, Calm::of(plan, skip), Rc::clone(&wire));
-        Run { plan, skip: skip.to_vec(), stage, referee, promises: Vec::new(), wire, narrator }
+        let calm = Calm::of(plan, skip);
+        let copies = Copies::of(plan, calm.clone(), &stage.clients);
+        let referee = Referee::new(plan, calm, Rc::clone(&wire));
+        let (skip, promises) = (skip.to_vec(), Vec::new());
+        Run { plan, skip, stage, referee, promises, copies, wire, narrator }
     }
 
     fn play(mut self) -> Report {
@@ -117,8 +125,9 @@ impl<'a> Run<'a> {
         let frames = world.leaks().checked();
         let takeovers = audit::takeovers(world);
         let (_, overlap) = world.overlap();
+        let streams = self.copies.map(|copies| copies.finish(world)).unwrap_or_default();
         let violations = self.referee.finish(world);
-        Report { violations, trace_hash, simulated, frames, takeovers, overlap }
+        Report { violations, trace_hash, simulated, frames, takeovers, overlap, streams }
     }
 
     /// Anything may break.
@@ -180,6 +189,10 @@ impl<'a> Run<'a> {
         if !audit::is_settled(&self.stage.world) {
             let modes = audit::modes(&self.stage.world);
             return self.fail("the group did not stay settled", modes);
+        }
+        let world = &mut self.stage.world;
+        if let Some((rule, what)) = self.copies.as_mut().and_then(|it| it.compare(world)) {
+            return self.fail(rule, what);
         }
         let world = &self.stage.world;
         // What was asked last may still be on its way.
@@ -295,6 +308,9 @@ impl<'a> Run<'a> {
 
     fn look(&mut self) {
         self.referee.look(&self.stage.world);
+        if let Some((rule, what)) = self.copies.as_mut().and_then(|it| it.look(&self.stage.world)) {
+            self.referee.report(self.stage.world.now(), rule, what);
+        }
         self.narrator.look(&self.stage.world);
     }
 

@@ -1,0 +1,265 @@
+//! What the copies of the log must be worth: no connection is lost as long as a node lives that has
+//! everything, and nobody changes a byte.
+//!
+//! The rules know of no entry and no session. They see what every node says of its copy, who becomes
+//! active with which log, and what the clients saw.
+
+use std::time::Duration;
+
+use locum_appliance::{History, LogCopy};
+use locum_monitor::Event;
+use locum_types::{Cause, Instant, Mode, Protection};
+
+use super::calm::Calm;
+use super::plan::Plan;
+use crate::{HostId, Loss, NodeIndex, NodeState, World, WorldEventKind};
+
+/// Why connections may have been lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Excuse {
+    /// Whoever became active had nothing, or not everything.
+    NewLog,
+    /// Two nodes were active, each for some clients.
+    Split,
+}
+
+/// What became of connections in one run, or in many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamTally {
+    /// Connections that clients established.
+    pub opened: u64,
+    /// Connections that a node went on with when it took over, each time.
+    pub carried: u64,
+    /// Takeovers with a copy that was in sync.
+    pub takeovers_with_copy: u64,
+    /// Connections lost because nobody who had everything was there to take over.
+    pub lost_unprotected: u64,
+    /// Connections lost because two nodes had been active, and one had to yield.
+    pub lost_split: u64,
+    /// Times that two copies at the same point were compared, connection by connection.
+    pub copies_compared: u64,
+}
+
+impl StreamTally {
+    /// Adds another run's.
+    pub fn add(&mut self, other: &StreamTally) {
+        self.opened += other.opened;
+        self.carried += other.carried;
+        self.takeovers_with_copy += other.takeovers_with_copy;
+        self.lost_unprotected += other.lost_unprotected;
+        self.lost_split += other.lost_split;
+        self.copies_compared += other.copies_compared;
+    }
+}
+
+/// Watches the copies and the streams of one run.
+pub(super) struct Copies {
+    calm: Calm,
+    settling: Duration,
+    /// Longer than this two nodes are not both active in a planned change.
+    overlap_max: Duration,
+    clients: Vec<HostId>,
+    seen: usize,
+    /// What each node said at the last look.
+    copies: Vec<Option<LogCopy>>,
+    overlap_since: Option<Instant>,
+    excuse: Option<(Instant, Excuse)>,
+    /// Losses that were judged, of each program.
+    judged: Vec<Vec<usize>>,
+    tally: StreamTally,
+}
+
+/// A broken rule, and how.
+pub(super) type Broken = (&'static str, String);
+
+impl Copies {
+    /// A watcher of a plan that replicates; `None` of any other.
+    pub(super) fn of(plan: &Plan, calm: Calm, clients: &[HostId]) -> Option<Self> {
+        plan.replication?;
+        let programs = plan.clients.iter().map(|client| vec![0; client.programs.len()]);
+        Some(Copies {
+            calm,
+            settling: plan.settling(),
+            overlap_max: plan.interval * 2 + plan.one_way() * 4 + Duration::from_millis(1),
+            clients: clients.to_vec(),
+            seen: 0,
+            copies: vec![None; plan.nodes.len()],
+            overlap_since: None,
+            excuse: None,
+            judged: programs.collect(),
+            tally: StreamTally::default(),
+        })
+    }
+
+    /// Looks at everything that has happened since the last look.
+    pub(super) fn look(&mut self, world: &World) -> Option<Broken> {
+        let mut broken = None;
+        let fresh = &world.events()[self.seen..];
+        self.seen = world.events().len();
+        for event in fresh {
+            if let WorldEventKind::Reported(Event::ModeChanged { to: Mode::Active, cause, .. }) =
+                event.kind
+                && let Some(index) = world.nodes().find(|&index| world.id_of(index) == event.node)
+            {
+                broken = broken.or(self.note_activation(world, index, cause));
+            }
+        }
+        self.note_overlap(world);
+        for index in world.nodes() {
+            self.copies[index.0] = world.copy(index);
+        }
+        broken.or_else(|| self.digests_differ(world)).or_else(|| self.judge_streams(world))
+    }
+
+    /// Whoever takes over goes on with the log, or nobody could have.
+    fn note_activation(&mut self, world: &World, index: NodeIndex, cause: Cause) -> Option<Broken> {
+        let now = world.now();
+        let is_rival = |other: &NodeIndex| *other != index && serves(world, *other);
+        if !matches!(cause, Cause::Resigned { .. }) && world.nodes().any(|other| is_rival(&other)) {
+            self.excuse = Some((now, Excuse::Split));
+        }
+        let before = history(self.copies[index.0]);
+        if before.is_some() && before == history(world.copy(index)) {
+            self.tally.takeovers_with_copy += 1;
+            let flows = world.status(index).map_or(0, |status| status.service.stack.flows);
+            self.tally.carried += flows as u64;
+            return None;
+        }
+        self.excuse = Some((now, Excuse::NewLog));
+        let calm = |node: NodeIndex| now - self.calm.disturbed_at(node.0, now) > self.settling;
+        let had_everything = |node: &NodeIndex| {
+            let copy = self.copies[node.0];
+            copy.is_some_and(|copy| copy.protection == Protection::InSync)
+                && world.state(*node) == NodeState::Running
+                && calm(*node)
+        };
+        let better = world.nodes().find(had_everything).filter(|_| calm(index))?;
+        let what = format!(
+            "node {} ({cause}) begins a new log, node {} had everything",
+            index.0 + 1,
+            better.0 + 1
+        );
+        Some(("the log was thrown away", what))
+    }
+
+    fn note_overlap(&mut self, world: &World) {
+        let now = world.now();
+        if world.nodes().filter(|&index| serves(world, index)).count() < 2 {
+            self.overlap_since = None;
+            return;
+        }
+        let since = *self.overlap_since.get_or_insert(now);
+        if now - since > self.overlap_max {
+            self.excuse = Some((now, Excuse::Split));
+        }
+    }
+
+    /// Whoever is at the same point of the same log got there by the same entries.
+    fn digests_differ(&self, world: &World) -> Option<Broken> {
+        let whole = |index: NodeIndex| {
+            let copy = self.copies[index.0].filter(|copy| copy.protection.is_good())?;
+            Some((index, copy.point?))
+        };
+        let points = || world.nodes().filter_map(whole);
+        points().find_map(|(a, one)| {
+            let same = |other: locum_appliance::LogPoint| {
+                (other.history, other.position) == (one.history, one.position)
+            };
+            let (b, _) = points().find(|&(_, other)| same(other) && other.digest != one.digest)?;
+            let what = format!("nodes {} and {} at {}", a.0 + 1, b.0 + 1, one.position.0);
+            Some(("two logs differ", what))
+        })
+    }
+
+    /// No byte is another one, and no connection is lost without an excuse.
+    fn judge_streams(&mut self, world: &World) -> Option<Broken> {
+        let mut broken = None;
+        for (client, &host) in self.clients.iter().enumerate() {
+            let name = world.host(host).name();
+            for (position, program) in world.host(host).programs().iter().enumerate() {
+                let record = program.record();
+                if let Some((_, what)) = record.corruptions().first() {
+                    return Some(("a stream was changed", format!("{name}: {what}")));
+                }
+                let judged = &mut self.judged[client][position];
+                for loss in &record.losses()[*judged..] {
+                    let excused = judge(self.excuse, self.settling, loss, &mut self.tally);
+                    if !excused {
+                        let what = format!("{name}, program {position}: {loss:?}");
+                        broken = broken.or(Some(("a connection was lost", what)));
+                    }
+                }
+                *judged = record.losses().len();
+            }
+        }
+        broken
+    }
+
+    /// Compares what nodes at the same point know of connections and services.
+    pub(super) fn compare(&mut self, world: &mut World) -> Option<Broken> {
+        let active = *world.active().first()?;
+        let point = world.copy(active)?.point?;
+        let whole: Vec<NodeIndex> = world
+            .nodes()
+            .filter(|&index| index != active)
+            .filter(|&index| {
+                world.copy(index).is_some_and(|copy| {
+                    copy.protection == Protection::InSync && copy.point == Some(point)
+                })
+            })
+            .collect();
+        let ours = state(world, active)?;
+        for index in whole {
+            self.tally.copies_compared += 1;
+            let theirs = state(world, index)?;
+            if ours != theirs {
+                let what =
+                    format!("nodes {} and {}: {ours:?}, {theirs:?}", active.0 + 1, index.0 + 1);
+                return Some(("two copies differ", what));
+            }
+        }
+        None
+    }
+
+    /// What became of all connections.
+    pub(super) fn finish(mut self, world: &World) -> StreamTally {
+        let programs = self.clients.iter().flat_map(|&host| world.host(host).programs());
+        self.tally.opened =
+            programs.map(|program| program.record().connections_opened().len() as u64).sum();
+        self.tally
+    }
+}
+
+/// Whether a connection may have been lost; counts it.
+fn judge(
+    excuse: Option<(Instant, Excuse)>,
+    settling: Duration,
+    loss: &Loss,
+    tally: &mut StreamTally,
+) -> bool {
+    // A connection that was never open was never anybody's.
+    let Some(opened_at) = loss.opened_at else { return true };
+    // What was said before may have been on its way.
+    match excuse.filter(|&(at, _)| at + settling >= opened_at) {
+        Some((_, Excuse::NewLog)) => tally.lost_unprotected += 1,
+        Some((_, Excuse::Split)) => tally.lost_split += 1,
+        None => return false,
+    }
+    true
+}
+
+fn serves(world: &World, index: NodeIndex) -> bool {
+    world.state(index) == NodeState::Running && world.mode(index) == Some(Mode::Active)
+}
+
+fn history(copy: Option<LogCopy>) -> Option<History> {
+    copy?.point.map(|point| point.history)
+}
+
+/// What a node knows. The window is left out: it changes without an entry, and a client says it again.
+fn state(world: &mut World, index: NodeIndex) -> Option<(Vec<locum_stack::FlowImage>, Vec<u8>)> {
+    let (mut images, services) = world.node_state(index)?;
+    images.iter_mut().for_each(|image| image.window = 0);
+    images.sort_by_key(|image| image.id);
+    Some((images, services))
+}
