@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::process::setpriority_process;
@@ -42,6 +42,7 @@ pub struct Load {
 pub struct StreamClient {
     stop: Arc<AtomicBool>,
     answers: Arc<AtomicUsize>,
+    lost: Arc<AtomicUsize>,
     thread: JoinHandle<Vec<Connection>>,
     load: Load,
 }
@@ -87,23 +88,29 @@ impl StreamClient {
         }
         let stop = Arc::new(AtomicBool::new(false));
         let answers = Arc::new(AtomicUsize::new(0));
+        let lost = Arc::new(AtomicUsize::new(0));
         let thread = thread::Builder::new().name("streams".into()).spawn({
-            let (stop, answers) = (Arc::clone(&stop), Arc::clone(&answers));
-            move || run(connections, &poller, load.period, &stop, &answers)
+            let (stop, answers, lost) =
+                (Arc::clone(&stop), Arc::clone(&answers), Arc::clone(&lost));
+            move || run(connections, &poller, load.period, &stop, (&answers, &lost))
         })?;
-        Ok(StreamClient { stop, answers, thread, load })
+        Ok(StreamClient { stop, answers, lost, thread, load })
     }
 
     /// Waits for `count` more records to come back.
     ///
     /// # Errors
-    /// When they do not within `timeout`.
+    /// When they do not within `timeout`, or no connection is left.
     pub fn wait_for_answers(&self, count: usize, timeout: Duration) -> Result<()> {
         let before = self.answers.load(Ordering::Relaxed);
         wait::until(&format!("{count} records"), timeout, || {
             let came = self.answers.load(Ordering::Relaxed) - before;
-            if came >= count { Ok(()) } else { Err(format!("{came} came")) }
-        })
+            let all_lost = self.lost.load(Ordering::Relaxed) == self.load.connections;
+            if came >= count || all_lost { Ok(()) } else { Err(format!("{came} came")) }
+        })?;
+        let lost = self.lost.load(Ordering::Relaxed);
+        ensure!(lost < self.load.connections, "every connection was lost");
+        Ok(())
     }
 
     /// Stops writing, waits for what is under way, and returns the record.
@@ -123,7 +130,7 @@ fn run(
     poller: &OwnedFd,
     period: Duration,
     stop: &AtomicBool,
-    answers: &AtomicUsize,
+    (answers, lost): (&AtomicUsize, &AtomicUsize),
 ) -> Vec<Connection> {
     // Without the permission it measures as well, but notices less well on a busy machine.
     let _ = setpriority_process(Some(gettid()), -20);
@@ -154,8 +161,13 @@ fn run(
         let _ = epoll::wait(poller, spare_capacity(&mut events), Some(&patience));
         let now = Instant::now();
         for event in &events {
-            let came = connections[event.data.u64() as usize].read(now);
-            answers.fetch_add(came, Ordering::Relaxed);
+            let connection = &mut connections[event.data.u64() as usize];
+            answers.fetch_add(connection.read(now), Ordering::Relaxed);
+            if connection.failure.is_some() {
+                // It would be reported again and again. It is there, so this does not fail.
+                let _ = epoll::delete(poller, &connection.stream);
+                lost.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 }
