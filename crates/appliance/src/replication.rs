@@ -72,12 +72,14 @@ pub struct ReplicationStatus {
 }
 
 /// A node's copy of the log at one moment, for checkers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogCopy {
     /// What it is worth.
     pub protection: Protection,
     /// How far it reaches in which log; `None`: there is none that can be used.
     pub point: Option<LogPoint>,
+    /// While active: those that are in sync.
+    pub followers: Vec<NodeId>,
 }
 
 /// Counts since the start of the node, all roles together.
@@ -219,11 +221,13 @@ impl Replicator {
 
     /// The copy of the log that this node has.
     pub(crate) fn copy<D: Device>(&self, stack: &Stack<D>) -> LogCopy {
+        let leader = stack.journal::<Leader>();
         let point = match &self.role {
-            Role::Leading => stack.journal::<Leader>().map(Leader::head),
+            Role::Leading => leader.map(Leader::head),
             Role::Following(follower) => follower.point(),
         };
-        LogCopy { protection: self.protection, point }
+        let followers = leader.map(|leader| leader.in_sync().collect()).unwrap_or_default();
+        LogCopy { protection: self.protection, point, followers }
     }
 
     /// Whether this node is active and others have everything that has left.

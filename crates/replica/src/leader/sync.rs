@@ -1,6 +1,6 @@
 //! Who is in sync, who no longer is, and what is committed because of that.
 
-use locum_types::{Instant, LogPosition};
+use locum_types::{Instant, LogPosition, NodeId};
 
 use super::{Leader, LeaderEvent, Session, Stage};
 use crate::codec::ByeReason;
@@ -30,6 +30,13 @@ impl Leader {
     /// Whether at least one follower is in sync.
     pub const fn is_protected(&self) -> bool {
         self.protected
+    }
+
+    /// The followers that are in sync.
+    pub fn in_sync(&self) -> impl Iterator<Item = NodeId> {
+        let following = self.sessions.iter().filter_map(Session::following);
+        let in_sync = following.filter(|following| following.stage == Stage::InSync);
+        in_sync.map(|following| following.node)
     }
 
     /// Judges those who are too slow. To be called when the time of [`poll_deadline`](Leader::poll_deadline)

@@ -100,12 +100,13 @@ fn conclude(tally: &Tally, first: u64, took: Duration) {
     let streams = &tally.streams;
     println!(
         "{} replicated connections: {} carried over in {} takeovers, {} lost with nobody in sync, {} lost where \
-         two were active; {} copies compared",
+         two were active, {} lost to whom its leader had just dropped; {} copies compared",
         streams.opened,
         streams.carried,
         streams.takeovers_with_copy,
         streams.lost_unprotected,
         streams.lost_split,
+        streams.lost_trusted,
         streams.copies_compared,
     );
     for (rule, seeds) in &tally.failed {

@@ -21,6 +21,8 @@ enum Excuse {
     NewLog,
     /// Two nodes were active, each for some clients.
     Split,
+    /// Whoever became active had been dropped by its leader, and did not know yet.
+    Trusted,
 }
 
 /// What became of connections in one run, or in many.
@@ -36,6 +38,8 @@ pub struct StreamTally {
     pub lost_unprotected: u64,
     /// Connections lost because two nodes had been active, and one had to yield.
     pub lost_split: u64,
+    /// Connections lost because the successor had been dropped just before, and did not know yet.
+    pub lost_trusted: u64,
     /// Times that two copies at the same point were compared, connection by connection.
     pub copies_compared: u64,
 }
@@ -48,6 +52,7 @@ impl StreamTally {
         self.takeovers_with_copy += other.takeovers_with_copy;
         self.lost_unprotected += other.lost_unprotected;
         self.lost_split += other.lost_split;
+        self.lost_trusted += other.lost_trusted;
         self.copies_compared += other.copies_compared;
     }
 }
@@ -62,6 +67,8 @@ pub(super) struct Copies {
     seen: usize,
     /// What each node said at the last look.
     copies: Vec<Option<LogCopy>>,
+    /// The last node that was active, and its copy then.
+    led: Option<(NodeIndex, LogCopy)>,
     overlap_since: Option<Instant>,
     excuse: Option<(Instant, Excuse)>,
     /// Losses that were judged, of each program.
@@ -84,6 +91,7 @@ impl Copies {
             clients: clients.to_vec(),
             seen: 0,
             copies: vec![None; plan.nodes.len()],
+            led: None,
             overlap_since: None,
             excuse: None,
             judged: programs.collect(),
@@ -107,6 +115,9 @@ impl Copies {
         self.note_overlap(world);
         for index in world.nodes() {
             self.copies[index.0] = world.copy(index);
+            if let Some(copy) = self.copies[index.0].as_ref().filter(|_| serves(world, index)) {
+                self.led = Some((index, copy.clone()));
+            }
         }
         broken.or_else(|| self.digests_differ(world)).or_else(|| self.judge_streams(world))
     }
@@ -118,8 +129,14 @@ impl Copies {
         if !matches!(cause, Cause::Resigned { .. }) && world.nodes().any(|other| is_rival(&other)) {
             self.excuse = Some((now, Excuse::Split));
         }
-        let before = history(self.copies[index.0]);
-        if before.is_some() && before == history(world.copy(index)) {
+        let before = history(self.copies[index.0].as_ref());
+        if before.is_some() && before == history(world.copy(index).as_ref()) {
+            let dropped = |(leader, copy): &(NodeIndex, LogCopy)| {
+                *leader != index && !copy.followers.contains(&world.id_of(index))
+            };
+            if self.led.as_ref().is_some_and(dropped) {
+                self.excuse = Some((now, Excuse::Trusted));
+            }
             self.tally.takeovers_with_copy += 1;
             let flows = world.status(index).map_or(0, |status| status.service.stack.flows);
             self.tally.carried += flows as u64;
@@ -128,7 +145,7 @@ impl Copies {
         self.excuse = Some((now, Excuse::NewLog));
         let calm = |node: NodeIndex| now - self.calm.disturbed_at(node.0, now) > self.settling;
         let had_everything = |node: &NodeIndex| {
-            let copy = self.copies[node.0];
+            let copy = self.copies[node.0].as_ref();
             copy.is_some_and(|copy| copy.protection == Protection::InSync)
                 && world.state(*node) == NodeState::Running
                 && calm(*node)
@@ -156,8 +173,12 @@ impl Copies {
 
     /// Whoever is at the same point of the same log got there by the same entries.
     fn digests_differ(&self, world: &World) -> Option<Broken> {
+        // Each side of a partition goes on with the log by itself.
+        if self.excuse.is_some_and(|(at, _)| world.now() - at <= self.settling) {
+            return None;
+        }
         let whole = |index: NodeIndex| {
-            let copy = self.copies[index.0].filter(|copy| copy.protection.is_good())?;
+            let copy = self.copies[index.0].as_ref().filter(|copy| copy.protection.is_good())?;
             Some((index, copy.point?))
         };
         let points = || world.nodes().filter_map(whole);
@@ -243,6 +264,7 @@ fn judge(
     match excuse.filter(|&(at, _)| at + settling >= opened_at) {
         Some((_, Excuse::NewLog)) => tally.lost_unprotected += 1,
         Some((_, Excuse::Split)) => tally.lost_split += 1,
+        Some((_, Excuse::Trusted)) => tally.lost_trusted += 1,
         None => return false,
     }
     true
@@ -252,7 +274,7 @@ fn serves(world: &World, index: NodeIndex) -> bool {
     world.state(index) == NodeState::Running && world.mode(index) == Some(Mode::Active)
 }
 
-fn history(copy: Option<LogCopy>) -> Option<History> {
+fn history(copy: Option<&LogCopy>) -> Option<History> {
     copy?.point.map(|point| point.history)
 }
 
