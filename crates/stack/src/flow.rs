@@ -18,6 +18,9 @@ use crate::{Limits, Tuple};
 const WEDGED_AFTER: Duration = Duration::from_secs(3);
 /// A flow that moves by none of so many nudges is given up.
 const NUDGES_MAX: u8 = 5;
+/// A client of a carried flow that does not send what is missing for so long has had it acknowledged by another node,
+/// and never will.
+const ASTRAY_MAX: Duration = Duration::from_secs(10);
 /// A probe is repeated once after this time, by smoltcp.
 const PROBE_AGAIN: Duration = Duration::from_secs(3);
 
@@ -74,6 +77,8 @@ pub(crate) struct Flow {
     pub(crate) carried: bool,
     /// Nothing that its client said since then was what was expected next.
     pub(crate) unheard: bool,
+    /// Since when an unheard client has said what comes after something that is missing.
+    astray: Option<Instant>,
     /// Something was sent by this socket.
     pub(crate) has_spoken: bool,
     /// The last time a byte moved, or the handshake did.
@@ -162,6 +167,7 @@ impl Flow {
             client_waits: false,
             carried: false,
             unheard: false,
+            astray: None,
             has_spoken: false,
             touched: now,
             heard: now,
@@ -310,6 +316,9 @@ impl Flow {
             // Nothing that it has sent is missing.
             self.client_waits = false;
             self.unheard = false;
+            self.astray = None;
+        } else if self.unheard && (segment.sequence.wrapping_sub(self.remote_next()) as i32) > 0 {
+            self.astray.get_or_insert(now);
         }
         self.heard = now;
         self.asked = None;
@@ -390,6 +399,7 @@ impl Flow {
             Some((self.touched + limits.idle, Overdue::Idle)),
             fin_wait.then(|| (self.touched + limits.fin_wait, Overdue::FinWait)),
             self.asked.map(|asked| (asked + limits.unanswered, Overdue::Unanswered)),
+            self.astray.map(|since| (since + ASTRAY_MAX, Overdue::Unanswered)),
             (quiet && outstanding).then(|| (self.touched.max(self.probed) + WEDGED_AFTER, stalled)),
             silent.map(|after| (self.heard.max(self.probed) + after, Overdue::Silent)),
         ]

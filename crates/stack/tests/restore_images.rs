@@ -4,8 +4,10 @@
 
 mod common;
 
-use common::raw::{Answer, Raw, poll};
-use common::{CLIENT, CLIENT_MAC, PORT, SERVER, SERVER_MAC, config, pattern, server_with_mtu};
+use common::raw::{Answer, Raw, poll, run};
+use common::{
+    CLIENT, CLIENT_MAC, PORT, SERVER, SERVER_MAC, config, pattern, seconds, server_with_mtu,
+};
 use locum_gate::FrameQueue;
 use locum_stack::forge::Negotiated;
 use locum_stack::neighbours::introduction;
@@ -251,6 +253,22 @@ fn a_client_that_is_far_ahead_is_reset_when_it_is_first_heard() {
     let ahead = Raw { sequence: 5_001 + 900_000, ack: Some(1_001 + 700_000), ..Raw::new(40_000) };
     let answers = ahead.send(&mut stack, NOW, TcpControl::None, b"y");
     assert!(answers.iter().any(Answer::is_reset), "{answers:?}");
+}
+
+/// Another node has acknowledged what is missing here: nobody would ever send it again.
+#[test]
+fn a_client_that_never_sends_what_is_missing_is_reset_in_the_end() {
+    let mut stack = stack();
+    stack.restore(NOW, &idle()).unwrap();
+    let mut now = NOW;
+    poll(&mut stack, now);
+    let ahead = Raw { sequence: 5_101, ack: Some(1_001), ..Raw::new(40_000) };
+    ahead.send(&mut stack, now, TcpControl::None, b"y");
+    run(&mut stack, &mut now, NOW + seconds(9));
+    assert_eq!(stack.status().flows, 1, "it may be lost on the way, and more than once");
+    let answers = run(&mut stack, &mut now, NOW + seconds(11));
+    assert!(answers.iter().any(Answer::is_reset), "{answers:?}");
+    assert_eq!(stack.status().flows, 0);
 }
 
 #[test]
