@@ -215,6 +215,10 @@ impl Monitor {
         if to == Mode::Joining {
             self.listening_since = now;
         }
+        if from == Mode::Active {
+            // Another node goes on with the log: what this one's copy is worth now is not known yet.
+            self.position = LogPosition::default();
+        }
         if to == Mode::Active {
             if !sabotaged(Sabotage::TermKept) {
                 self.term = self.term.next();

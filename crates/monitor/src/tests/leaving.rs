@@ -352,6 +352,18 @@ fn whoever_lacks_a_part_of_the_log_is_not_preempted_for() {
     }
 }
 
+/// It would be offered the place again before it has caught up.
+#[test]
+fn whoever_has_given_its_place_away_has_not_everything() {
+    let (mut solo, mut peer) = active_solo();
+    solo.turn([Input::Position(LogPosition::COMPLETE), Input::Handover { to: None }]);
+    successor_of(&mut peer, 2);
+    solo.hear(peer.speak());
+    assert_eq!(solo.mode(), Mode::Waiting);
+    let last = *solo.beats().last().expect("it says so");
+    assert_eq!((last.mode, last.position), (Mode::Waiting, LogPosition::default()));
+}
+
 /// Hard scenario 7.
 #[test]
 fn a_rebooted_node_of_higher_priority_comes_back_only_if_it_is_configured_to() {
