@@ -21,6 +21,11 @@ const FRAMES_MAX: usize = 512;
 const DRAIN_MAX: Duration = Duration::from_millis(5);
 /// Where the source address stands in an Ethernet header.
 const ETHERNET_SOURCE: std::ops::Range<usize> = 6..12;
+/// And what is behind it.
+const ETHERTYPE: std::ops::Range<usize> = 12..14;
+/// Where an IPv6 header says what is behind it, and where ICMPv6 says what it is.
+const IPV6_NEXT_HEADER: usize = 20;
+const ICMPV6_TYPE: usize = 54;
 
 /// The service half at one moment.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -62,6 +67,7 @@ pub struct ServiceHalf {
     relaying: bool,
     /// Until then what is said waits for followers, before the successor may begin.
     drain_until: Option<Instant>,
+    drain_max: Duration,
     /// Received frames that wait for a successor to be known, and those made of them that wait to leave.
     inherited: VecDeque<Vec<u8>>,
     relayed: VecDeque<Vec<u8>>,
@@ -101,6 +107,7 @@ impl ServiceHalf {
             leaving: false,
             relaying: false,
             drain_until: None,
+            drain_max: DRAIN_MAX.min(config.dead_after / 4),
             inherited: VecDeque::new(),
             relayed: VecDeque::new(),
             replicator: replicator.map(|with| Replicator::new(config, with, seeds, now)),
@@ -135,7 +142,7 @@ impl ServiceHalf {
         let copied = self.replicator.as_ref().is_some_and(Replicator::is_protected);
         if begins && copied {
             self.relaying = true;
-            self.drain_until = Some(now + DRAIN_MAX);
+            self.drain_until = Some(now + self.drain_max);
         }
     }
 
@@ -277,16 +284,18 @@ impl ServiceHalf {
             }
             return None;
         }
-        if held {
-            return None;
-        }
         let source = self.leaving.then_some(self.identity.node_mac());
-        let sent = queue.pop_transmit_mut(|frame| {
+        let send = |frame: &mut [u8]| {
             if let (Some(mac), Some(field)) = (source, frame.get_mut(ETHERNET_SOURCE)) {
                 field.copy_from_slice(mac.as_bytes());
             }
             send(frame)
-        });
+        };
+        // What overtakes counts as if it had been first: those that it has overtaken may wait longer, never less.
+        let sent = match held {
+            true => queue.pop_transmit_where(speaks_of_neighbours, send),
+            false => queue.pop_transmit_mut(send),
+        };
         self.taken += u64::from(sent.is_some());
         sent
     }
@@ -366,5 +375,18 @@ impl ServiceHalf {
             replicator.lead(now, &mut self.stack);
         }
         self.serving = serving;
+    }
+}
+
+/// Whether a frame is ARP or neighbour discovery (RFC 826, RFC 4861 §4.3): it depends on no entry, and a node whose
+/// answers to probes wait is taken for dead.
+fn speaks_of_neighbours(frame: &[u8]) -> bool {
+    match frame.get(ETHERTYPE) {
+        Some([0x08, 0x06]) => true,
+        Some([0x86, 0xdd]) => {
+            frame.get(IPV6_NEXT_HEADER) == Some(&58)
+                && matches!(frame.get(ICMPV6_TYPE), Some(135 | 136))
+        }
+        Some(_) | None => false,
     }
 }

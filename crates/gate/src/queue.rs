@@ -125,6 +125,19 @@ impl FrameQueue {
         Some(result)
     }
 
+    /// Takes the oldest frame to transmit that is `wanted`, and leaves those before it where they are.
+    pub fn pop_transmit_where<R>(
+        &mut self,
+        wanted: impl Fn(&[u8]) -> bool,
+        send: impl FnOnce(&mut [u8]) -> R,
+    ) -> Option<R> {
+        let index = self.tx.frames.iter().position(|frame| wanted(frame))?;
+        let mut buffer = self.tx.frames.remove(index)?;
+        let result = send(&mut buffer);
+        recycle(&mut self.tx.pool, buffer);
+        Some(result)
+    }
+
     /// Takes the oldest frame received, shows it to `look`, and recycles it: the stack will not see it.
     pub fn pop_received<R>(&mut self, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
         let buffer = self.rx.frames.pop_front()?;
@@ -242,6 +255,16 @@ mod tests {
             assert_eq!(queue.pop_transmit(|frame| frame.to_vec()), Some(vec![i; 60]));
         }
         assert_eq!((queue.rx.pool.len(), queue.tx.pool.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_wanted_frame_may_overtake_others() {
+        let mut queue = FrameQueue::new(1500, 4);
+        (0..4).for_each(|i| assert!(queue.push_transmit(&[i; 60])));
+        let mut overtake = || queue.pop_transmit_where(|frame| frame[0] >= 2, |frame| frame[0]);
+        assert_eq!([overtake(), overtake(), overtake()], [Some(2), Some(3), None]);
+        assert_eq!(queue.pop_transmit(|frame| frame[0]), Some(0));
+        assert_eq!(queue.tx_len(), 1);
     }
 
     #[test]
