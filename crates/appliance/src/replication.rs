@@ -11,6 +11,7 @@ use locum_replica::{
     Standing,
 };
 use locum_stack::Stack;
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Instant, LogPosition, NodeId, Protection};
 use sha2::{Digest, Sha256};
 use smoltcp::phy::Device;
@@ -169,7 +170,7 @@ impl Replicator {
         self.led_by = active.or(self.led_by);
         if let Role::Following(follower) = &mut self.role {
             follower.disconnected(now);
-            if successor.is_some() {
+            if successor.is_some() && !sabotaged(Sabotage::SuccessorIgnored) {
                 follower.superseded(now);
             }
             self.connection = None;
@@ -186,6 +187,10 @@ impl Replicator {
                 let carried = stack.succeed() as u64;
                 log::info!("replication: takes over with everything, {carried} connections go on");
                 self.counters.flows_carried += carried;
+                point
+            }
+            Standing::Stale(point) if sabotaged(Sabotage::StaleTrusted) => {
+                stack.succeed();
                 point
             }
             // What it has may be old: clients must not be answered from it.
@@ -418,6 +423,9 @@ impl Replicator {
 
     /// What this node's copy is worth in an election.
     pub(crate) fn position(&self) -> LogPosition {
+        if sabotaged(Sabotage::StaleElected) {
+            return LogPosition::COMPLETE;
+        }
         match self.protection {
             Protection::Protected | Protection::Unprotected | Protection::InSync => {
                 LogPosition::COMPLETE
@@ -478,6 +486,9 @@ fn apply<D: Device>(
     match *output {
         Output::Apply { time, position, entry } => {
             counters.entries_applied += 1;
+            if sabotaged(Sabotage::EntryTwice) {
+                let _ = stack.apply(now, time, position, &entry);
+            }
             let applied = stack.apply(now, time, position, &entry);
             applied.inspect_err(|why| log::error!("this node's copy is lost: {why}")).is_ok()
         }

@@ -264,6 +264,9 @@ impl ServiceHalf {
             // The follower that left may be the successor, active already without what this frame is about.
             return true;
         }
+        if sabotaged(Sabotage::OutputUnheld) {
+            return false;
+        }
         let committed = replicator.committed(&mut self.stack);
         let needed = self.holds.front().map(|&(_, position)| position);
         needed.is_some_and(|needed| committed.is_some_and(|committed| needed > committed))
@@ -293,6 +296,7 @@ impl ServiceHalf {
         };
         // What overtakes counts as if it had been first: those that it has overtaken may wait longer, never less.
         let sent = match held {
+            true if sabotaged(Sabotage::ProbeAnswersHeld) => None,
             true => queue.pop_transmit_where(speaks_of_neighbours, send),
             false => queue.pop_transmit_mut(send),
         };

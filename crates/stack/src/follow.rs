@@ -3,6 +3,7 @@
 //! What belongs here: what a waiting node's stack does with entries, and how connections come to life at a
 //! takeover. What does not: how entries get here (`locum-replica`), and when it is time.
 
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Instant, LogPosition};
 use smoltcp::phy::Device;
 
@@ -113,7 +114,10 @@ impl<D: Device> Stack<D> {
     }
 
     fn awaken(&mut self, now: Instant, id: FlowId) {
-        let Some((image, aborted)) = self.shadows.take(id) else { return };
+        let Some((mut image, aborted)) = self.shadows.take(id) else { return };
+        if sabotaged(Sabotage::IsnOffByOne) {
+            image.local_isn = image.local_isn.wrapping_add(1);
+        }
         let refused = match aborted {
             true => Some(CloseReason::Aborted),
             false => self.restore(now, &image).err().map(|why| {

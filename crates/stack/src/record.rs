@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::time::Duration;
 
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Instant, LogPosition};
 use smoltcp::phy::Device;
 use smoltcp::socket::tcp;
@@ -78,7 +79,8 @@ impl<D: Device> Stack<D> {
         key: Option<Key>,
         event: &Event<'_>,
     ) {
-        if self.journal.is_none() {
+        let unlogged = matches!(event, Event::Acked { .. }) && sabotaged(Sabotage::AckUnlogged);
+        if self.journal.is_none() || unlogged {
             return;
         }
         let flow = key.and_then(|key| self.table.get(key));

@@ -5,6 +5,7 @@
 //!
 //! [postcard]: https://postcard.jamesmunns.com/wire-format
 
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Instant, LogPosition};
 use serde::{Deserialize, Serialize};
 use smoltcp::phy::Device;
@@ -98,7 +99,10 @@ impl<D: Device> Stack<D> {
                 len: (bodies.len() - start) as u64,
             });
         }
-        let flows = self.images();
+        let mut flows = self.images();
+        if sabotaged(Sabotage::SnapshotIncomplete) {
+            flows.pop();
+        }
         let head = Head {
             version: VERSION,
             time: self.time.at(now).as_nanos(),

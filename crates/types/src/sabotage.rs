@@ -47,11 +47,31 @@ pub enum Sabotage {
     HealthIgnored,
     /// Frames that are dropped are not counted.
     DropsUncounted,
+    /// What leaves waits for no follower.
+    OutputUnheld,
+    /// What was sent to a follower counts as applied there.
+    SentIsConfirmed,
+    /// A connection comes to life with another sequence number.
+    IsnOffByOne,
+    /// Nobody is told what a client has acknowledged.
+    AckUnlogged,
+    /// A snapshot lacks a connection.
+    SnapshotIncomplete,
+    /// A node that is not in sync says that it is.
+    StaleElected,
+    /// A node whose copy may be old serves from it.
+    StaleTrusted,
+    /// A follower counts as in sync although another node leads.
+    SuccessorIgnored,
+    /// An entry is applied twice.
+    EntryTwice,
+    /// Answers to probes wait for followers.
+    ProbeAnswersHeld,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 20] = [
+    pub const ALL: [Sabotage; 30] = [
         Sabotage::GateOpen,
         Sabotage::LeaseIgnored,
         Sabotage::PauseUnnoticed,
@@ -72,6 +92,16 @@ impl Sabotage {
         Sabotage::FencedForEver,
         Sabotage::HealthIgnored,
         Sabotage::DropsUncounted,
+        Sabotage::OutputUnheld,
+        Sabotage::SentIsConfirmed,
+        Sabotage::IsnOffByOne,
+        Sabotage::AckUnlogged,
+        Sabotage::SnapshotIncomplete,
+        Sabotage::StaleElected,
+        Sabotage::StaleTrusted,
+        Sabotage::SuccessorIgnored,
+        Sabotage::EntryTwice,
+        Sabotage::ProbeAnswersHeld,
     ];
 }
 
