@@ -16,6 +16,8 @@ pub struct Request {
 /// The end of a connection that its client did not want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
+    /// The client's port.
+    pub port: u16,
     /// When the connection was established, if it ever was.
     pub opened_at: Option<Instant>,
     /// When it was gone.
@@ -81,7 +83,7 @@ impl Record {
 
     /// Notes that a connection is gone.
     pub fn connection_lost(&mut self, now: Instant) {
-        self.lost(Loss { opened_at: None, at: now, how: LossKind::Ended });
+        self.lost(Loss { port: 0, opened_at: None, at: now, how: LossKind::Ended });
     }
 
     /// Notes that a connection is gone, and how.

@@ -100,13 +100,15 @@ fn conclude(tally: &Tally, first: u64, took: Duration) {
     let streams = &tally.streams;
     println!(
         "{} replicated connections: {} carried over in {} takeovers, {} lost with nobody in sync, {} lost where \
-         two were active, {} lost to whom its leader had just dropped; {} copies compared",
+         two were active, {} lost to whom its leader had just dropped, {} given \
+         up by clients that forgot to ask; {} copies compared",
         streams.opened,
         streams.carried,
         streams.takeovers_with_copy,
         streams.lost_unprotected,
         streams.lost_split,
         streams.lost_trusted,
+        streams.forgotten,
         streams.copies_compared,
     );
     for (rule, seeds) in &tally.failed {

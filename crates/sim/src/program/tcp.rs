@@ -125,7 +125,8 @@ impl TcpEcho {
         }
         if !connection.is_complete() {
             let opened_at = connection.opened_at;
-            record.lost(Loss { opened_at, at: now, how: LossKind::Ended });
+            let (port, how) = (self.local_port, LossKind::Ended);
+            record.lost(Loss { port, opened_at, at: now, how });
         }
         self.connection = None;
         // Whoever waited in TIME-WAIT would have to wait with the next connection.
@@ -153,7 +154,8 @@ impl TcpEcho {
         };
         if waits && now - connection.moved_at > patience {
             let opened_at = connection.opened_at;
-            record.lost(Loss { opened_at, at: now, how: LossKind::GivenUp });
+            let (port, how) = (self.local_port, LossKind::GivenUp);
+            record.lost(Loss { port, opened_at, at: now, how });
             self.connection = None;
             socket.abort();
             return;
@@ -196,6 +198,9 @@ impl TcpEcho {
 impl Connection {
     /// Compares what came with what was sent.
     fn check(&mut self, now: Instant, bytes: &[u8], record: &mut Record) {
+        if bytes.is_empty() {
+            return;
+        }
         for &byte in bytes {
             if self.heard >= self.sent {
                 record.corrupt(now, format!("a byte was invented after {}", self.sent));

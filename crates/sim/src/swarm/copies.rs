@@ -4,6 +4,9 @@
 //! The rules know of no entry and no session. They see what every node says of its copy, who becomes
 //! active with which log, and what the clients saw.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use locum_appliance::{History, LogCopy};
@@ -12,7 +15,15 @@ use locum_types::{Cause, Instant, Mode, Protection};
 
 use super::calm::Calm;
 use super::plan::Plan;
-use crate::{HostId, Loss, NodeIndex, NodeState, World, WorldEventKind};
+use super::stage::Stage;
+use crate::sniff::tcp_source_port;
+use crate::{HostId, Loss, LossKind, NodeIndex, NodeState, Sight, Station, World, WorldEventKind};
+
+/// A client that has said nothing for so long has forgotten to ask: smoltcp's do, now and then, and no server can help.
+const FORGETFUL: Duration = Duration::from_secs(20);
+
+/// When each client last sent a segment, by its port.
+type Spoken = Rc<RefCell<BTreeMap<(HostId, u16), Instant>>>;
 
 /// Why connections may have been lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +51,8 @@ pub struct StreamTally {
     pub lost_split: u64,
     /// Connections lost because the successor had been dropped just before, and did not know yet.
     pub lost_trusted: u64,
+    /// Connections given up by clients that had forgotten to ask.
+    pub forgotten: u64,
     /// Times that two copies at the same point were compared, connection by connection.
     pub copies_compared: u64,
 }
@@ -53,6 +66,7 @@ impl StreamTally {
         self.lost_unprotected += other.lost_unprotected;
         self.lost_split += other.lost_split;
         self.lost_trusted += other.lost_trusted;
+        self.forgotten += other.forgotten;
         self.copies_compared += other.copies_compared;
     }
 }
@@ -64,6 +78,7 @@ pub(super) struct Copies {
     /// Longer than this two nodes are not both active in a planned change.
     overlap_max: Duration,
     clients: Vec<HostId>,
+    spoken: Spoken,
     seen: usize,
     /// What each node said at the last look.
     copies: Vec<Option<LogCopy>>,
@@ -81,14 +96,18 @@ pub(super) type Broken = (&'static str, String);
 
 impl Copies {
     /// A watcher of a plan that replicates; `None` of any other.
-    pub(super) fn of(plan: &Plan, calm: Calm, clients: &[HostId]) -> Option<Self> {
+    pub(super) fn of(plan: &Plan, calm: Calm, stage: &mut Stage<'_>) -> Option<Self> {
         plan.replication?;
+        let spoken = Spoken::default();
+        let listener = Rc::clone(&spoken);
+        stage.world.watch(move |sight| note_spoken(&listener, sight));
         let programs = plan.clients.iter().map(|client| vec![0; client.programs.len()]);
         Some(Copies {
             calm,
             settling: plan.settling(),
             overlap_max: plan.interval * 2 + plan.one_way() * 4 + Duration::from_millis(1),
-            clients: clients.to_vec(),
+            clients: stage.clients.clone(),
+            spoken,
             seen: 0,
             copies: vec![None; plan.nodes.len()],
             led: None,
@@ -204,10 +223,13 @@ impl Copies {
                 }
                 let judged = &mut self.judged[client][position];
                 for loss in &record.losses()[*judged..] {
-                    let excused = judge(self.excuse, self.settling, loss, &mut self.tally);
-                    if !excused {
+                    let spoken = self.spoken.borrow().get(&(host, loss.port)).copied();
+                    let forgot = loss.at - spoken.unwrap_or_default() > FORGETFUL;
+                    if let Some(rule) =
+                        judge(self.excuse, self.settling, loss, forgot, &mut self.tally)
+                    {
                         let what = format!("{name}, program {position}: {loss:?}");
-                        broken = broken.or(Some(("a connection was lost", what)));
+                        broken = broken.or(Some((rule, what)));
                     }
                 }
                 *judged = record.losses().len();
@@ -251,23 +273,35 @@ impl Copies {
     }
 }
 
-/// Whether a connection may have been lost; counts it.
+/// The rule that was broken when a connection was lost; counts what broke none.
 fn judge(
     excuse: Option<(Instant, Excuse)>,
     settling: Duration,
     loss: &Loss,
+    forgot: bool,
     tally: &mut StreamTally,
-) -> bool {
+) -> Option<&'static str> {
     // A connection that was never open was never anybody's.
-    let Some(opened_at) = loss.opened_at else { return true };
+    let opened_at = loss.opened_at?;
     // What was said before may have been on its way.
-    match excuse.filter(|&(at, _)| at + settling >= opened_at) {
-        Some((_, Excuse::NewLog)) => tally.lost_unprotected += 1,
-        Some((_, Excuse::Split)) => tally.lost_split += 1,
-        Some((_, Excuse::Trusted)) => tally.lost_trusted += 1,
-        None => return false,
+    let excuse = excuse.filter(|&(at, _)| at + settling >= opened_at).map(|(_, excuse)| excuse);
+    match (loss.how, excuse) {
+        (LossKind::GivenUp, _) if forgot => tally.forgotten += 1,
+        (LossKind::GivenUp, _) => return Some("a connection hangs"),
+        (LossKind::Ended, None) => return Some("a connection was lost"),
+        (LossKind::Ended, Some(Excuse::NewLog)) => tally.lost_unprotected += 1,
+        (LossKind::Ended, Some(Excuse::Split)) => tally.lost_split += 1,
+        (LossKind::Ended, Some(Excuse::Trusted)) => tally.lost_trusted += 1,
     }
-    true
+    None
+}
+
+fn note_spoken(spoken: &Spoken, sight: &Sight<'_>) {
+    if let Station::Host(host) = sight.from
+        && let Some(port) = tcp_source_port(sight.frame)
+    {
+        spoken.borrow_mut().insert((host, port), sight.at);
+    }
 }
 
 fn serves(world: &World, index: NodeIndex) -> bool {

@@ -101,7 +101,7 @@ impl<'a> Run<'a> {
         world.watch(move |sight| listener.borrow_mut().note(sight));
         narrator.begin(world);
         let calm = Calm::of(plan, skip);
-        let copies = Copies::of(plan, calm.clone(), &stage.clients);
+        let copies = Copies::of(plan, calm.clone(), &mut stage);
         let referee = Referee::new(plan, calm, Rc::clone(&wire));
         let (skip, promises) = (skip.to_vec(), Vec::new());
         Run { plan, skip, stage, referee, promises, copies, wire, narrator }
@@ -262,12 +262,13 @@ impl<'a> Run<'a> {
             matches!(&fault.kind, FaultKind::Attack { weapons } if weapons.iter().any(poisons))
                 || matches!(&fault.kind, FaultKind::Impair { with, .. } if with.corrupt > 0.0)
         });
-        // A client of smoltcp's loses what comes out of order, and timeouts double.
+        // A client of smoltcp's loses what comes out of order, its timeouts double, and now and then it forgets to
+        // ask at all, until its program gives up.
         let streams = self.plan.replication.is_some();
         let clients = if poisoned {
             60
         } else if streams {
-            30
+            50
         } else {
             8
         };

@@ -17,8 +17,8 @@ const SALT: u64 = 0x57ae_a45a_10c0_0001;
 const PORT: u16 = 3781;
 /// Of the group that is replicated.
 const SHARE: f64 = 0.6;
-/// Nobody gives up a connection before the run is over: who waits for so long hangs.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Who waits for so long hangs.
+const PATIENCE: Duration = Duration::from_secs(40);
 /// A client that waits for an answer, and has nothing to say, would never hear that nobody knows of it.
 const KEEP_ALIVE: Duration = Duration::from_secs(1);
 
