@@ -28,6 +28,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::group("connections_survive_there_and_back_again", two, there_and_back),
         Case::group("connections_survive_two_deaths_of_three", three, two_deaths),
         Case::group("a_thousand_connections_survive", two, thousand),
+        Case::group("ten_thousand_connections_survive", two, ten_thousand),
     ]
 }
 
@@ -44,7 +45,7 @@ fn through(
     group.wait_protected()?;
     let struck = Instant::now();
     happen(group)?;
-    client.wait_for_answers(200.max(2 * load.connections), PATIENCE).context("after the fault")?;
+    client.wait_for_answers(200.max(load.connections), 3 * PATIENCE).context("after the fault")?;
     let record = client.stop()?;
     let (survivors, all) = (record.survivors(), load.connections);
     ensure!(survivors == all, "{survivors} of {all} survived: {:?}", record.failures(5));
@@ -135,6 +136,14 @@ fn two_deaths(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
         }
         Ok(())
     })?;
+    require_short(&record, struck)
+}
+
+fn ten_thousand(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let load = Load { connections: 10_000, period: Duration::from_micros(200) };
+    let active = group.wait_steady()?;
+    let (record, struck) = through(lab, group, load, |group| group.process(active)?.kill_worker())?;
+    group.wait_for_end(active)?;
     require_short(&record, struck)
 }
 

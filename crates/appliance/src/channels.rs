@@ -3,6 +3,8 @@
 //!
 //! The active node listens; each of the others connects to it.
 
+mod repeats;
+
 use std::time::Duration;
 
 use locum_gate::{FrameQueue, Identity, NodeGuard, node_mac};
@@ -15,6 +17,7 @@ use smoltcp::socket::tcp;
 use smoltcp::wire::{HardwareAddress, IpEndpoint, IpListenEndpoint};
 
 use crate::{NodeConfig, Peer, Replication};
+use repeats::Repeats;
 
 /// Beyond this smoltcp mistakes its own window for a larger one, which a stranger could turn into a panic.
 const BUFFER_LEN: usize = 65_535;
@@ -24,6 +27,10 @@ const FRAMES_MAX: usize = 256;
 const INTRODUCE_EVERY: Duration = Duration::from_secs(20);
 /// Whoever acknowledges nothing for this long is gone.
 const UNHEARD_MAX: Duration = Duration::from_secs(2);
+/// smoltcp takes a segment for lost when it has seen so many duplicates in a row.
+const SHOWN_AGAIN: usize = 3;
+/// A peer that refuses a connection does not lead yet, or no more: it is asked again after this time.
+const CONNECT_EVERY: Duration = Duration::from_millis(2);
 /// Local ports of connections go round from here.
 const FIRST_PORT: u16 = 49_152;
 
@@ -51,11 +58,14 @@ pub(crate) struct Channels {
     sockets: SocketSet<'static>,
     frames: FrameQueue,
     guard: NodeGuard,
+    repeats: Repeats,
     channels: Vec<Channel>,
     listening: bool,
     connections: u64,
     next_port: u16,
     introduce_at: Instant,
+    /// Whoever refused a connection is not asked again before.
+    connect_again_at: Instant,
 }
 
 impl Channels {
@@ -76,6 +86,7 @@ impl Channels {
         let channels = (0..count).map(free).collect();
         Channels {
             guard: NodeGuard::new(identity.clone()),
+            repeats: Repeats::new(2 * count),
             identity,
             peers: config.peers.clone(),
             port: with.port,
@@ -87,12 +98,14 @@ impl Channels {
             connections: 0,
             next_port: FIRST_PORT + (seed % 8_192) as u16,
             introduce_at: now,
+            connect_again_at: now,
         }
     }
 
     /// Resets every connection; from now on peers may connect, or not.
     pub(crate) fn restart(&mut self, listening: bool) {
         self.listening = listening;
+        self.connect_again_at = Instant::ZERO;
         for index in 0..self.channels.len() {
             self.socket(index).abort();
             self.channels[index].connection = None;
@@ -105,7 +118,9 @@ impl Channels {
         let Some(channel) = self.channels.first() else { return };
         let socket = self.sockets.get_mut::<tcp::Socket<'_>>(channel.handle);
         let peer = self.peers.iter().find(|peer| peer.id == to);
-        let Some(peer) = peer.filter(|_| socket.state() == tcp::State::Closed) else { return };
+        let is_free = socket.state() == tcp::State::Closed && now >= self.connect_again_at;
+        let Some(peer) = peer.filter(|_| is_free) else { return };
+        self.connect_again_at = now + CONNECT_EVERY;
         let remote = IpEndpoint::new(peer.address, self.port);
         self.next_port = self.next_port.checked_add(1).unwrap_or(FIRST_PORT);
         // The socket is closed, and both ends are whole.
@@ -114,7 +129,8 @@ impl Channels {
 
     /// Queues a received frame; false if there was no room for it.
     pub(crate) fn push(&mut self, frame: &[u8]) -> bool {
-        self.frames.push(frame)
+        let again = if self.repeats.note(frame) { SHOWN_AGAIN } else { 0 };
+        (0..=again).all(|_| self.frames.push(frame))
     }
 
     /// Looks at everything received; tells what became of connections.
@@ -225,7 +241,9 @@ impl Channels {
                 break;
             }
         }
-        self.interface.poll_at(now.into(), &self.sockets).map(Instant::from)
+        let sockets = self.interface.poll_at(now.into(), &self.sockets).map(Instant::from);
+        let again = Some(self.connect_again_at).filter(|&at| at > now && !self.listening);
+        sockets.into_iter().chain(again).min()
     }
 
     /// Hands the oldest frame to transmit to `send`.

@@ -447,7 +447,7 @@ impl std::fmt::Display for Span {
 pub type Place = Range<usize>;
 
 fn tolerance() -> Span {
-    Span(Duration::from_millis(25))
+    Span(Duration::from_millis(35))
 }
 
 fn yes() -> bool {

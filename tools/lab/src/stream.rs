@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, ensure};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
-use rustix::process::setpriority_process;
+use rustix::process::{Resource, getrlimit, setpriority_process, setrlimit};
 use rustix::thread::gettid;
 
 use crate::netns::Namespace;
@@ -78,6 +78,7 @@ impl StreamClient {
     /// # Errors
     /// When a connection cannot be opened.
     pub fn start(namespace: &Namespace, target: SocketAddr, load: Load) -> Result<StreamClient> {
+        allow_files(load.connections)?;
         let connections = namespace
             .run(|| (0..load.connections).map(|index| Connection::open(index, target)).collect());
         let connections: Vec<Connection> = connections?;
@@ -122,6 +123,17 @@ impl StreamClient {
         let connections = self.thread.join().map_err(|_| anyhow!("the stream client panicked"))?;
         Ok(StreamRecord { connections, load: self.load })
     }
+}
+
+/// Lets this process have a descriptor for every connection.
+fn allow_files(connections: usize) -> Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = connections as u64 + 256;
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(wanted);
+        setrlimit(Resource::Nofile, limit).with_context(|| format!("{wanted} open files"))?;
+    }
+    Ok(())
 }
 
 /// Writes and reads until told to stop and everything has come back.

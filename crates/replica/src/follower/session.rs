@@ -71,6 +71,9 @@ impl Session {
         let taken = stream.open(channel, record, have)?;
         self.inbound.clear();
         self.is_welcome |= matches!(taken, Taken::Welcome { .. });
+        let is_sign = matches!(taken, Taken::Log { .. }) && !stream.is_pending();
+        // What we confirmed last may have been lost on the way: whatever follows makes TCP send it again.
+        self.is_confirm_due |= is_sign && self.confirmed.is_some();
         Ok(taken)
     }
 

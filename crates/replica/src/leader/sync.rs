@@ -1,11 +1,32 @@
 //! Who is in sync, who no longer is, and what is committed because of that.
 
+use std::time::Duration;
+
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Instant, LogPosition, NodeId};
 
+use super::session::Following;
 use super::{Leader, LeaderEvent, Session, Stage};
+use crate::LeaderConfig;
+use crate::buffer::LogBuffer;
 use crate::codec::ByeReason;
 use crate::io::{Deadline, DropReason};
 use crate::refusal::Refusal;
+
+/// While a confirmation is awaited, so many signs of life are sent in the time that it has.
+const SIGNS_WHILE_WAITING: u32 = 12;
+
+/// For how long a follower may be told nothing. One that is waited for is told more often: segments that arrive after a
+/// lost one make TCP send that again at once, where its timer would take longer than the follower has; and
+/// the same for what the follower says, because it answers each of them.
+fn patience(config: &LeaderConfig, log: &LogBuffer, following: &Following) -> Duration {
+    let is_awaited = following.is_waited_for() && log.appended_after(following.confirmed).is_some();
+    if is_awaited {
+        config.keep_alive.min(config.dead_after / SIGNS_WHILE_WAITING)
+    } else {
+        config.keep_alive
+    }
+}
 
 /// What was confirmed, and how time passes.
 impl Leader {
@@ -15,6 +36,9 @@ impl Leader {
     /// A follower that is about to be in sync is waited for already, but only for what is appended from now on:
     /// what came before may have left, and it is called in sync only after it has confirmed that.
     pub fn commit_position(&self) -> LogPosition {
+        if sabotaged(Sabotage::SentIsConfirmed) {
+            return self.head().position;
+        }
         self.sessions
             .iter()
             .filter_map(Session::following)
@@ -61,7 +85,8 @@ impl Leader {
             index += usize::from(is_still_there);
         }
         for following in self.sessions.iter_mut().filter_map(Session::following_mut) {
-            following.mind_silence(now, self.config.keep_alive);
+            let silence = patience(&self.config, &self.log, following);
+            following.mind_silence(now, silence);
         }
     }
 
@@ -70,8 +95,10 @@ impl Leader {
     pub fn poll_deadline(&self) -> Option<(Instant, Deadline)> {
         let judging = self.sessions.iter().filter_map(|session| self.session_deadline(session));
         let speaking = self.sessions.iter().filter_map(Session::following);
-        let speaking = speaking
-            .map(|following| (following.spoken + self.config.keep_alive, Deadline::KeepAlive));
+        let speaking = speaking.map(|following| {
+            let silence = patience(&self.config, &self.log, following);
+            (following.spoken + silence, Deadline::KeepAlive)
+        });
         judging.chain(speaking).min_by_key(|(at, _)| *at)
     }
 

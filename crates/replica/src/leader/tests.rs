@@ -162,9 +162,13 @@ fn a_candidate_that_stops_is_dropped_as_one_in_sync_is() {
     peer.transmit();
     peer.confirm(1);
     peer.append(1);
-    let (at, why) = peer.leader.poll_deadline().unwrap();
-    assert_eq!((at, why), (NOW + peer.leader.config.dead_after, Deadline::Confirmation));
-    peer.leader.tick(at);
+    let dead_after = peer.leader.config.dead_after;
+    for sign in 1..12 {
+        let (at, why) = peer.leader.poll_deadline().unwrap();
+        assert_eq!((at, why), (NOW + dead_after / 12 * sign, Deadline::KeepAlive));
+        peer.leader.tick(at);
+    }
+    peer.leader.tick(NOW + dead_after);
     assert_eq!(peer.dropped(), Some(DropReason::Bye(ByeReason::TooSlow)));
     assert_eq!(peer.leader.commit_position(), LogPosition(3));
 }

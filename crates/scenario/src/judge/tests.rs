@@ -65,6 +65,7 @@ fn takeover() -> Outcome {
 const HEAD: &str = r#"
 about = "test"
 duration = "200ms"
+tolerance = "25ms"
 node = [{ id = 1 }, { id = 2 }]
 client = [{ name = "alice", programs = [{ kind = "udp-echo" }] }]
 [[expect]]
@@ -94,7 +95,7 @@ fn fails(expectation: &str, seen: &str) {
     let broken: Vec<&Verdict> = verdicts.iter().filter(|verdict| !verdict.held).collect();
     assert_eq!(broken.len(), 1, "{verdicts:?}");
     assert_eq!(broken[0].seen, seen);
-    assert!(broken[0].expected.starts_with("line 6: "), "{}", broken[0].expected);
+    assert!(broken[0].expected.starts_with("line 7: "), "{}", broken[0].expected);
 }
 
 #[test]
