@@ -13,13 +13,26 @@ pub(crate) fn beat_payload(frame: &[u8]) -> Option<&[u8]> {
     frame.get(UDP_PAYLOAD..).filter(|_| is_beat)
 }
 
-/// The source port of a TCP segment, over IPv4 or IPv6 without options.
-pub(crate) fn tcp_source_port(frame: &[u8]) -> Option<u16> {
+/// Who sent a TCP segment, and where it stands in both streams.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TcpNumbers {
+    /// The source port.
+    pub(crate) port: u16,
+    /// The sequence number.
+    pub(crate) sequence: u32,
+    /// The acknowledgement number.
+    pub(crate) ack: u32,
+}
+
+/// The numbers of a TCP segment, over IPv4 or IPv6 without options.
+pub(crate) fn tcp_numbers(frame: &[u8]) -> Option<TcpNumbers> {
     let (protocol, at) = match frame.get(12..)? {
         [0x08, 0x00, 0x45, ..] => (frame.get(23)?, 34),
         [0x86, 0xdd, ..] => (frame.get(20)?, 54),
         _ => return None,
     };
-    let port = frame.get(at..at + 2)?.first_chunk()?;
-    (*protocol == 6).then(|| u16::from_be_bytes(*port))
+    let &[a, b, _, _, rest @ ..] = frame.get(at..at + 12)?.first_chunk::<12>()?;
+    let [sequence, ack] =
+        [rest.first_chunk()?, rest.last_chunk()?].map(|it| u32::from_be_bytes(*it));
+    (*protocol == 6).then(|| TcpNumbers { port: u16::from_be_bytes([a, b]), sequence, ack })
 }

@@ -91,6 +91,8 @@ pub struct World {
     overlaps: Overlaps,
     trace: TraceHash,
     watchers: Vec<Watcher>,
+    /// What all nodes choose sequence numbers by, if not each by its own.
+    isn_key: Option<[u8; 16]>,
 }
 
 impl World {
@@ -119,6 +121,7 @@ impl World {
             overlaps: Overlaps::default(),
             trace: TraceHash::default(),
             watchers: Vec::new(),
+            isn_key: None,
         }
     }
 
@@ -188,6 +191,11 @@ impl World {
     /// Shows `watcher` every frame that a station sends, in order.
     pub fn watch(&mut self, watcher: impl FnMut(&Sight<'_>) + 'static) {
         self.watchers.push(Box::new(watcher));
+    }
+
+    /// From now on nodes that start choose initial sequence numbers by this key (RFC 6528), not by one that is drawn.
+    pub fn fix_isn_key(&mut self, key: [u8; 16]) {
+        self.isn_key = Some(key);
     }
 
     /// The present.

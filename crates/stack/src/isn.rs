@@ -38,7 +38,7 @@ const fn output(state: u64) -> u32 {
 }
 
 /// ISN = M + F(localip, localport, remoteip, remoteport, secretkey), where M ticks every 4 µs.
-pub(crate) fn choose(key: &[u8; 16], tuple: &Tuple, now: Instant) -> u32 {
+pub fn choose(key: &[u8; 16], tuple: &Tuple, now: Instant) -> u32 {
     let mut hasher = SipHasher24::new_with_key(key);
     for end in [tuple.local, tuple.remote] {
         match end.ip() {
@@ -52,7 +52,7 @@ pub(crate) fn choose(key: &[u8; 16], tuple: &Tuple, now: Instant) -> u32 {
 }
 
 /// The seed that makes a new interface draw `isn` for its first connection.
-pub(crate) fn seed_for(isn: u32) -> u64 {
+pub fn seed_for(isn: u32) -> u64 {
     let mut salt = 0u64;
     loop {
         let second = u64::from(isn) << LOW_BITS | salt & ((1 << LOW_BITS) - 1);

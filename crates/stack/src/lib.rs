@@ -20,7 +20,7 @@ mod follow;
 pub mod forge;
 pub mod image;
 mod ingress;
-mod isn;
+pub mod isn;
 pub mod log;
 pub mod neighbours;
 mod parse;

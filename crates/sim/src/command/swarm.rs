@@ -101,7 +101,7 @@ fn conclude(tally: &Tally, first: u64, took: Duration) {
     println!(
         "{} replicated connections: {} carried over in {} takeovers, {} lost with nobody in sync, {} lost where \
          two were active, {} lost to whom its leader had just dropped, {} given \
-         up by clients that forgot to ask; {} copies compared",
+         up by clients that forgot to ask; {} streams wrapped, {} copies compared",
         streams.opened,
         streams.carried,
         streams.takeovers_with_copy,
@@ -109,6 +109,7 @@ fn conclude(tally: &Tally, first: u64, took: Duration) {
         streams.lost_split,
         streams.lost_trusted,
         streams.forgotten,
+        streams.wraps,
         streams.copies_compared,
     );
     for (rule, seeds) in &tally.failed {

@@ -16,14 +16,18 @@ use locum_types::{Cause, Instant, Mode, Protection};
 use super::calm::Calm;
 use super::plan::Plan;
 use super::stage::Stage;
-use crate::sniff::tcp_source_port;
+use crate::sniff::{TcpNumbers, tcp_numbers};
 use crate::{HostId, Loss, LossKind, NodeIndex, NodeState, Sight, Station, World, WorldEventKind};
 
 /// A client that has said nothing for so long has forgotten to ask: smoltcp's do, now and then, and no server can help.
 const FORGETFUL: Duration = Duration::from_secs(20);
 
-/// When each client last sent a segment, by its port.
-type Spoken = Rc<RefCell<BTreeMap<(HostId, u16), Instant>>>;
+/// What each client last sent, by its port, and when; and how many streams wrapped.
+#[derive(Debug, Default)]
+struct Segments {
+    last: BTreeMap<(HostId, u16), (Instant, TcpNumbers)>,
+    wraps: u64,
+}
 
 /// Why connections may have been lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +57,8 @@ pub struct StreamTally {
     pub lost_trusted: u64,
     /// Connections given up by clients that had forgotten to ask.
     pub forgotten: u64,
+    /// Times that the sequence numbers of a stream went beyond 2^32, in either direction.
+    pub wraps: u64,
     /// Times that two copies at the same point were compared, connection by connection.
     pub copies_compared: u64,
 }
@@ -67,6 +73,7 @@ impl StreamTally {
         self.lost_split += other.lost_split;
         self.lost_trusted += other.lost_trusted;
         self.forgotten += other.forgotten;
+        self.wraps += other.wraps;
         self.copies_compared += other.copies_compared;
     }
 }
@@ -78,7 +85,7 @@ pub(super) struct Copies {
     /// Longer than this two nodes are not both active in a planned change.
     overlap_max: Duration,
     clients: Vec<HostId>,
-    spoken: Spoken,
+    segments: Rc<RefCell<Segments>>,
     seen: usize,
     /// What each node said at the last look.
     copies: Vec<Option<LogCopy>>,
@@ -98,16 +105,16 @@ impl Copies {
     /// A watcher of a plan that replicates; `None` of any other.
     pub(super) fn of(plan: &Plan, calm: Calm, stage: &mut Stage<'_>) -> Option<Self> {
         plan.replication?;
-        let spoken = Spoken::default();
-        let listener = Rc::clone(&spoken);
-        stage.world.watch(move |sight| note_spoken(&listener, sight));
+        let segments = Rc::<RefCell<Segments>>::default();
+        let listener = Rc::clone(&segments);
+        stage.world.watch(move |sight| listener.borrow_mut().note(sight));
         let programs = plan.clients.iter().map(|client| vec![0; client.programs.len()]);
         Some(Copies {
             calm,
             settling: plan.settling(),
             overlap_max: plan.interval * 2 + plan.one_way() * 4 + Duration::from_millis(1),
             clients: stage.clients.clone(),
-            spoken,
+            segments,
             seen: 0,
             copies: vec![None; plan.nodes.len()],
             led: None,
@@ -124,11 +131,20 @@ impl Copies {
         let fresh = &world.events()[self.seen..];
         self.seen = world.events().len();
         for event in fresh {
-            if let WorldEventKind::Reported(Event::ModeChanged { to: Mode::Active, cause, .. }) =
-                event.kind
-                && let Some(index) = world.nodes().find(|&index| world.id_of(index) == event.node)
-            {
-                broken = broken.or(self.note_activation(world, index, cause));
+            let Some(index) = world.nodes().find(|&index| world.id_of(index) == event.node) else {
+                continue;
+            };
+            match event.kind {
+                WorldEventKind::Reported(Event::ModeChanged {
+                    to: Mode::Active, cause, ..
+                }) => {
+                    broken = broken.or(self.note_activation(world, index, cause));
+                }
+                // Its clock stood still: it cannot know that another took over before it hears so.
+                WorldEventKind::Fault("resumed") if has_rival(world, index) => {
+                    self.excuse = Some((world.now(), Excuse::Split));
+                }
+                WorldEventKind::Reported(_) | WorldEventKind::Fault(_) => {}
             }
         }
         self.note_overlap(world);
@@ -144,8 +160,7 @@ impl Copies {
     /// Whoever takes over goes on with the log, or nobody could have.
     fn note_activation(&mut self, world: &World, index: NodeIndex, cause: Cause) -> Option<Broken> {
         let now = world.now();
-        let is_rival = |other: &NodeIndex| *other != index && serves(world, *other);
-        if !matches!(cause, Cause::Resigned { .. }) && world.nodes().any(|other| is_rival(&other)) {
+        if !matches!(cause, Cause::Resigned { .. }) && has_rival(world, index) {
             self.excuse = Some((now, Excuse::Split));
         }
         let before = history(self.copies[index.0].as_ref());
@@ -169,7 +184,8 @@ impl Copies {
                 && world.state(*node) == NodeState::Running
                 && calm(*node)
         };
-        let better = world.nodes().find(had_everything).filter(|_| calm(index))?;
+        let heard = now - self.calm.delayed_at(index.0, now) > self.settling;
+        let better = world.nodes().find(had_everything).filter(|_| heard)?;
         let what = format!(
             "node {} ({cause}) begins a new log, node {} had everything",
             index.0 + 1,
@@ -223,7 +239,7 @@ impl Copies {
                 }
                 let judged = &mut self.judged[client][position];
                 for loss in &record.losses()[*judged..] {
-                    let spoken = self.spoken.borrow().get(&(host, loss.port)).copied();
+                    let spoken = self.segments.borrow().last_heard(host, loss.port);
                     let forgot = loss.at - spoken.unwrap_or_default() > FORGETFUL;
                     if let Some(rule) =
                         judge(self.excuse, self.settling, loss, forgot, &mut self.tally)
@@ -267,6 +283,7 @@ impl Copies {
     /// What became of all connections.
     pub(super) fn finish(mut self, world: &World) -> StreamTally {
         let programs = self.clients.iter().flat_map(|&host| world.host(host).programs());
+        self.tally.wraps = self.segments.borrow().wraps;
         self.tally.opened =
             programs.map(|program| program.record().connections_opened().len() as u64).sum();
         self.tally
@@ -296,12 +313,25 @@ fn judge(
     None
 }
 
-fn note_spoken(spoken: &Spoken, sight: &Sight<'_>) {
-    if let Station::Host(host) = sight.from
-        && let Some(port) = tcp_source_port(sight.frame)
-    {
-        spoken.borrow_mut().insert((host, port), sight.at);
+impl Segments {
+    fn note(&mut self, sight: &Sight<'_>) {
+        let Station::Host(host) = sight.from else { return };
+        let Some(numbers) = tcp_numbers(sight.frame) else { return };
+        let Some((_, before)) = self.last.insert((host, numbers.port), (sight.at, numbers)) else {
+            return;
+        };
+        let wraps = |before: u32, now: u32| before > u32::MAX / 4 * 3 && now < u32::MAX / 4;
+        self.wraps += u64::from(wraps(before.sequence, numbers.sequence));
+        self.wraps += u64::from(wraps(before.ack, numbers.ack));
     }
+
+    fn last_heard(&self, host: HostId, port: u16) -> Option<Instant> {
+        self.last.get(&(host, port)).map(|&(at, _)| at)
+    }
+}
+
+fn has_rival(world: &World, index: NodeIndex) -> bool {
+    world.nodes().any(|other| other != index && serves(world, other))
 }
 
 fn serves(world: &World, index: NodeIndex) -> bool {

@@ -52,6 +52,9 @@ pub struct Plan {
     pub replication: Option<Replication>,
     /// Largest IP packet that nodes and cables take.
     pub mtu: usize,
+    /// What the service's sequence numbers begin with, on the first client's first connection; if it opens when it
+    /// first may.
+    pub service_isn: Option<u32>,
 }
 
 /// One node.
@@ -84,6 +87,8 @@ pub struct ClientPlan {
     pub deaf: bool,
     /// Largest IP packet that it takes; its MSS follows from that.
     pub mtu: usize,
+    /// What the sequence numbers of its first connection begin with.
+    pub isn: Option<u32>,
 }
 
 /// A program of a client.
@@ -239,6 +244,7 @@ impl Plan {
             casualties: Vec::new(),
             replication: None,
             mtu: MTU,
+            service_isn: None,
         };
         for _ in 0..nodes {
             let node = plan.draw_node(&mut rng, switches);
@@ -297,6 +303,7 @@ impl Plan {
             // as long as its cache lasts.
             deaf: self.mac_mode == MacMode::Virtual && self.hostile.is_none() && chance(rng, 0.3),
             mtu: MTU,
+            isn: None,
         }
     }
 

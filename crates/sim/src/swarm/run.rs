@@ -243,7 +243,7 @@ impl<'a> Run<'a> {
     /// How long an answer may take when nothing is wrong: over a connection with replication its bytes wait for one
     /// another, and for followers.
     fn answer_bound(&self) -> Duration {
-        let trips = if self.plan.replication.is_some() { 16 } else { 2 };
+        let trips = if self.plan.replication.is_some() { 32 } else { 2 };
         self.plan.one_way() * trips + Duration::from_millis(40)
     }
 

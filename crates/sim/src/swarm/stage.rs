@@ -53,11 +53,15 @@ impl<'a> Stage<'a> {
         if plan.nodes.iter().any(|node| node.heartbeat.is_some()) {
             world.add_switch(config);
         }
+        let clock = clock_for_isn(plan);
+        if clock.is_some() {
+            world.fix_isn_key(isn_key(plan));
+        }
         for (index, node) in plan.nodes.iter().enumerate() {
             let config = lan.node(index as u8 + 1);
             let heartbeat = node.heartbeat.map(SwitchId);
             let index = world.add_machine(config, SwitchId(node.switch), heartbeat);
-            let local = Instant::ZERO + node.clock;
+            let local = Instant::ZERO + clock.unwrap_or(node.clock);
             world.set_clock(index, MachineClock::new(Instant::ZERO, local, node.ppm));
         }
         let clients =
@@ -314,10 +318,11 @@ fn lan(plan: &Plan) -> Lan {
 }
 
 fn add_client(world: &mut World, plan: &Plan, index: usize) -> HostId {
-    let ClientPlan { switch, every, programs, deaf, mtu } = &plan.clients[index];
+    let ClientPlan { switch, every, programs, deaf, mtu, isn } = &plan.clients[index];
     let number = index as u8;
     let habits = Habits { ignores_gratuitous: *deaf, ..Habits::default() };
-    let settings = HostSettings { habits, mtu: *mtu, seed: plan.seed ^ u64::from(number) };
+    let seed = isn.map_or(plan.seed ^ u64::from(number), locum_stack::isn::seed_for);
+    let settings = HostSettings { habits, mtu: *mtu, seed };
     let now = world.now();
     let mac = Lan::client_mac(number);
     let addresses = Lan::client_addresses(number);
@@ -325,7 +330,7 @@ fn add_client(world: &mut World, plan: &Plan, index: usize) -> HostId {
     let v4 = IpAddress::Ipv4(Lan::SERVICE_V4);
     let v6 = IpAddress::Ipv6(Lan::SERVICE_V6);
     for (position, program) in programs.iter().enumerate() {
-        let (every, port) = (*every, 40_000 + 1000 * position as u16);
+        let (every, port) = (*every, local_port(position));
         let ident = position as u16;
         host.run(|sockets| match program {
             ProgramPlan::Udp => Program::udp_echo(sockets, v4, ECHO_PORT, port, every, now),
@@ -343,6 +348,37 @@ fn add_client(world: &mut World, plan: &Plan, index: usize) -> HostId {
         });
     }
     world.add_host_at(SwitchId(*switch), host)
+}
+
+/// The port before the first one of a client's program.
+fn local_port(position: usize) -> u16 {
+    40_000 + 1000 * position as u16
+}
+
+fn isn_key(plan: &Plan) -> [u8; 16] {
+    (u128::from(plan.seed) << 64 | 0x10c0).to_ne_bytes()
+}
+
+/// What all clocks must show at the beginning, for the service to draw the number that the plan wants about when the
+/// group has settled: the number grows with the time (RFC 6528 §3).
+fn clock_for_isn(plan: &Plan) -> Option<Duration> {
+    let wanted = plan.service_isn?;
+    let programs = plan.clients.first()?.programs.iter().enumerate();
+    let (position, service) =
+        programs.into_iter().find_map(|(position, program)| match program {
+            ProgramPlan::Tcp(_) => Some((position, std::net::IpAddr::V4(Lan::SERVICE_V4))),
+            ProgramPlan::Tcp6(_) => Some((position, std::net::IpAddr::V6(Lan::SERVICE_V6))),
+            ProgramPlan::Udp | ProgramPlan::Udp6 | ProgramPlan::Ping | ProgramPlan::Ping6 => None,
+        })?;
+    let addresses = Lan::client_addresses(0).map(|cidr| std::net::IpAddr::from(cidr.address()));
+    let address = addresses.into_iter().find(|address| address.is_ipv4() == service.is_ipv4())?;
+    let tuple = locum_stack::Tuple {
+        remote: (address, local_port(position) + 1).into(),
+        local: (service, ECHO_PORT).into(),
+    };
+    let at_zero = locum_stack::isn::choose(&isn_key(plan), &tuple, Instant::ZERO);
+    let ticks = wanted.wrapping_sub(at_zero).wrapping_sub((plan.settling().as_micros() / 4) as u32);
+    Some(Duration::from_micros(u64::from(ticks) * 4))
 }
 
 fn add_hostile(world: &mut World, plan: &Plan, switch: usize) -> HostileId {

@@ -22,11 +22,9 @@ impl World {
         if machine.process.is_some() {
             return;
         }
-        let seeds = Seeds {
-            boot: BootNonce(self.rng.u64(1..)),
-            seed: self.rng.u64(..),
-            isn_key: self.rng.u128(..).to_ne_bytes(),
-        };
+        let drawn = (self.rng.u64(1..), self.rng.u64(..), self.rng.u128(..).to_ne_bytes());
+        let (boot, seed, isn_key) = (BootNonce(drawn.0), drawn.1, self.isn_key.unwrap_or(drawn.2));
+        let seeds = Seeds { boot, seed, isn_key };
         let local = machine.clock.at(self.now);
         let beat_port = machine.beat_port();
         let node = Node::new(&machine.config, seeds, beat_port, Lan::services(), local)

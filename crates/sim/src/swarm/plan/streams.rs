@@ -34,6 +34,7 @@ impl Plan {
             let mtus = [576, 1280, 1500, 1500, self.mtu];
             let client = &mut self.clients[client];
             client.mtu = *pick(&mut rng, &mtus);
+            client.isn = chance(&mut rng, 0.3).then(|| u32::MAX - rng.u32(..20_000));
             let is_tcp = |program: &ProgramPlan| matches!(program, ProgramPlan::Tcp(_));
             client.programs.retain(|program| !is_tcp(program));
             for _ in 0..*pick(&mut rng, &[0, 1, 1, 1, 2]) {
@@ -44,6 +45,7 @@ impl Plan {
                 client.programs.push(program(habits));
             }
         }
+        self.service_isn = chance(&mut rng, 0.3).then(|| u32::MAX - rng.u32(..100_000));
     }
 }
 
