@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use locum_lab::locum::Group;
 use locum_lab::stream::{Load, StreamClient, StreamRecord};
-use locum_lab::{Lab, SERVICE_V4, Topology};
+use locum_lab::{Lab, SERVICE_V4, Topology, wait};
 use rustix::process::Signal;
 
 use crate::trial::Case;
@@ -28,6 +28,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::group("connections_survive_there_and_back_again", two, there_and_back),
         Case::group("connections_survive_two_deaths_of_three", three, two_deaths),
         Case::group("a_thousand_connections_survive", two, thousand),
+        Case::group("a_download_survives_three_takeovers", two, download),
+        Case::group("an_idle_connection_survives", two, idle),
         Case::group("ten_thousand_connections_survive", two, ten_thousand),
     ]
 }
@@ -137,6 +139,62 @@ fn two_deaths(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
         Ok(())
     })?;
     require_short(&record, struck)
+}
+
+/// curl, which never retries: one connection, and the file is the same in the end.
+fn download(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    const MIB: usize = 256;
+    let (there, here) = (lab.files().join("www/file"), lab.files().join("downloaded"));
+    let mut numbers = fastrand::Rng::with_seed(7);
+    let content: Vec<u8> = (0..MIB << 20).map(|_| numbers.u8(..)).collect();
+    std::fs::write(&there, &content)?;
+    let script = format!(
+        "curl -sS -f --limit-rate 40M -o {} http://{SERVICE_V4}/file && echo done",
+        here.display()
+    );
+    let curl = lab.client(1).spawn("sh", &["-c", &script])?;
+    let received = || std::fs::metadata(&here).map_or(0, |file| file.len());
+    for share in 1..=3 {
+        let enough = (content.len() * share / 5) as u64;
+        wait::until("the next part of the file", 6 * PATIENCE, || {
+            let came = received();
+            if came >= enough { Ok(()) } else { Err(format!("{came} bytes")) }
+        })?;
+        group.wait_protected()?;
+        let active = group.wait_steady()?;
+        ensure!(received() < content.len() as u64, "it was over before takeover {share}");
+        if share == 2 {
+            group.handover(active)?;
+            group.wait_for(&[(active, "waiting"), (3 - active, "active")])?;
+        } else {
+            group.process(active)?.kill_worker()?;
+            group.wait_for_end(active)?;
+            group.wait_for(&[(3 - active, "active")])?;
+            group.start_node(active)?;
+        }
+    }
+    curl.output(6 * PATIENCE)?.success()?;
+    ensure!(std::fs::read(&here)? == content, "the file is another");
+    Ok(())
+}
+
+/// As an ssh session in which nobody types: nothing is said for longer than a takeover takes.
+fn idle(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let load = Load { connections: 1, period: Duration::from_secs(2) };
+    let target = SocketAddr::from((SERVICE_V4, 7));
+    let client = StreamClient::start(lab.client(1).namespace(), target, load)?;
+    client.wait_for_answers(1, PATIENCE)?;
+    for _ in 0..2 {
+        group.wait_protected()?;
+        let active = group.wait_steady()?;
+        group.kill(active)?;
+        group.wait_for(&[(3 - active, "active")])?;
+        group.start_node(active)?;
+        client.wait_for_answers(1, PATIENCE).context("after a takeover")?;
+    }
+    let record = client.stop()?;
+    ensure!(record.survivors() == 1, "{:?}", record.failures(1));
+    Ok(())
 }
 
 fn ten_thousand(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
