@@ -84,11 +84,15 @@ pub(super) struct Copies {
     settling: Duration,
     /// Longer than this two nodes are not both active in a planned change.
     overlap_max: Duration,
+    /// How long it takes until others know that a node is in sync: beats say so.
+    told_within: Duration,
     clients: Vec<HostId>,
     segments: Rc<RefCell<Segments>>,
     seen: usize,
     /// What each node said at the last look.
     copies: Vec<Option<LogCopy>>,
+    /// Since when each node is in sync.
+    in_sync_since: Vec<Option<Instant>>,
     /// The last node that was active, and its copy then.
     led: Option<(NodeIndex, LogCopy)>,
     overlap_since: Option<Instant>,
@@ -113,10 +117,12 @@ impl Copies {
             calm,
             settling: plan.settling(),
             overlap_max: plan.interval * 2 + plan.one_way() * 4 + Duration::from_millis(1),
+            told_within: plan.interval * 3 + plan.one_way() * 4,
             clients: stage.clients.clone(),
             segments,
             seen: 0,
             copies: vec![None; plan.nodes.len()],
+            in_sync_since: vec![None; plan.nodes.len()],
             led: None,
             overlap_since: None,
             excuse: None,
@@ -150,6 +156,10 @@ impl Copies {
         self.note_overlap(world);
         for index in world.nodes() {
             self.copies[index.0] = world.copy(index);
+            let copy = self.copies[index.0].as_ref();
+            let in_sync = copy.is_some_and(|copy| copy.protection == Protection::InSync);
+            let since = &mut self.in_sync_since[index.0];
+            *since = since.or(Some(world.now())).filter(|_| in_sync);
             if let Some(copy) = self.copies[index.0].as_ref().filter(|_| serves(world, index)) {
                 self.led = Some((index, copy.clone()));
             }
@@ -177,10 +187,14 @@ impl Copies {
             return None;
         }
         self.excuse = Some((now, Excuse::NewLog));
+        if !serves(world, index) {
+            // It has given its place away again, at the same moment: its copy tells nothing of how it began.
+            self.in_sync_since[index.0] = None;
+            return None;
+        }
         let calm = |node: NodeIndex| now - self.calm.disturbed_at(node.0, now) > self.settling;
         let had_everything = |node: &NodeIndex| {
-            let copy = self.copies[node.0].as_ref();
-            copy.is_some_and(|copy| copy.protection == Protection::InSync)
+            self.in_sync_since[node.0].is_some_and(|since| now - since > self.told_within)
                 && world.state(*node) == NodeState::Running
                 && calm(*node)
         };
