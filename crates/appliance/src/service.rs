@@ -171,12 +171,18 @@ impl ServiceHalf {
         self.relaying &= self.leaving;
         self.drain_until = self.drain_until.filter(|&until| self.relaying && now < until);
         self.stack.device_mut().poll(now);
-        let more = !self.relaying && self.stack.poll(now);
+        let more = !self.relaying && self.stack.poll(now) && !self.is_stuffed();
         if let Some(replicator) = &mut self.replicator {
             replicator.send(now, &mut self.stack);
             self.hold_frames();
         }
         more
+    }
+
+    /// Whether neither stack nor gate can say more before a frame has left, which may wait for a follower: to ask them
+    /// again before that is no use.
+    fn is_stuffed(&self) -> bool {
+        self.stack.device().inner().is_tx_full()
     }
 
     /// Queues a frame received for the replication channels; false if it was dropped for want of room.
@@ -315,10 +321,11 @@ impl ServiceHalf {
         if self.stack.device().inner().is_ready() && !self.relaying {
             return Some((Instant::ZERO, "frames to take"));
         }
-        let gate = self.stack.device().poll_deadline();
+        let can_speak = !self.is_stuffed();
+        let gate = self.stack.device().poll_deadline().filter(|_| can_speak);
         let replication = self.replicator.as_ref().and_then(Replicator::poll_deadline);
         let drained = self.drains_until().map(|until| (until, "followers to have everything"));
-        let stack = self.stack.poll_deadline().filter(|_| !self.relaying);
+        let stack = self.stack.poll_deadline().filter(|_| can_speak && !self.relaying);
         let deadlines = [stack, gate, replication, drained];
         deadlines.into_iter().flatten().min_by_key(|&(at, _)| at)
     }

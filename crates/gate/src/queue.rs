@@ -167,6 +167,11 @@ impl FrameQueue {
         !self.rx.frames.is_empty() && !self.tx.is_full()
     }
 
+    /// Whether nothing more can be transmitted before something has left.
+    pub fn is_tx_full(&self) -> bool {
+        self.tx.is_full()
+    }
+
     /// Frames waiting to be transmitted.
     pub fn tx_len(&self) -> usize {
         self.tx.frames.len()
