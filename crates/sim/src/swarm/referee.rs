@@ -54,6 +54,8 @@ pub(super) struct Referee {
     overlap_max: Duration,
     /// How long the last words of a node may be on their way.
     flight_max: Duration,
+    /// How long it takes until beats have told what copies are worth after a takeover; until then ranks may differ.
+    told_within: Duration,
     /// How long a place may stay vacant with a healthy node waiting.
     vacancy_max: Duration,
     preempt: Option<Duration>,
@@ -90,6 +92,10 @@ impl Referee {
             // A beat, its answer, and the last word of the one that yields; hand-overs take less.
             overlap_max: plan.interval * 2 + round_trip * 2 + Duration::from_millis(1),
             flight_max: plan.interval + round_trip * 2,
+            told_within: match plan.replication {
+                Some(_) => plan.interval * 3 + round_trip * 2,
+                None => Duration::ZERO,
+            },
             vacancy_max: plan.settling(),
             preempt: plan.preempt,
             wire,
@@ -282,6 +288,10 @@ impl Referee {
     /// Nodes that hear each other do not begin the same term, as long as one lives that knows of the first.
     fn check_term(&mut self, at: Instant, node: usize, term: Term) {
         let Some((other, before)) = self.began.insert(term, (node, at)) else { return };
+        let mut others = self.began.range(..term).map(|(_, &(_, at))| at);
+        if others.any(|earlier| before.saturating_since(earlier) < self.told_within) {
+            return;
+        }
         let calm = |node| self.is_calm(self.calm.disturbed_at(node, at), at);
         let lived = |index: usize| self.dead[index].is_none() && self.born[index] <= before;
         let remembered = (0..self.born.len()).any(|index| lived(index) && calm(index));
