@@ -27,10 +27,10 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::group("connections_survive_a_zombie", two, zombie),
         Case::group("connections_survive_there_and_back_again", two, there_and_back),
         Case::group("connections_survive_two_deaths_of_three", three, two_deaths),
-        Case::group("a_thousand_connections_survive", two, thousand),
-        Case::group("a_download_survives_three_takeovers", two, download),
+        Case::group("a_thousand_connections_survive", two, thousand).unwatched(),
+        Case::group("a_download_survives_three_takeovers", two, download).unwatched(),
         Case::group("an_idle_connection_survives", two, idle),
-        Case::group("ten_thousand_connections_survive", two, ten_thousand),
+        Case::group("ten_thousand_connections_survive", two, ten_thousand).unwatched(),
     ]
 }
 

@@ -7,15 +7,15 @@ mod repeats;
 
 use std::time::Duration;
 
+use locum_gate::frame::{Body, View};
 use locum_gate::{FrameQueue, Identity, NodeGuard, node_mac};
 use locum_replica::ConnectionId;
 use locum_types::{Instant, NodeId};
-use smoltcp::iface::{
-    Config, Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet,
-};
+use smoltcp::iface::{Interface, PollIngressSingleResult, PollResult, SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
-use smoltcp::wire::{HardwareAddress, IpEndpoint, IpListenEndpoint};
+use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
+use crate::interface::{INTRODUCE_EVERY, introductions, node_interface};
 use crate::{NodeConfig, Peer, Replication};
 use repeats::Repeats;
 
@@ -23,8 +23,6 @@ use repeats::Repeats;
 const BUFFER_LEN: usize = 65_535;
 /// Frames each way that may wait for one turn: some windows of full frames.
 const FRAMES_MAX: usize = 256;
-/// smoltcp forgets a neighbour after 60 s: peers are introduced again well before.
-const INTRODUCE_EVERY: Duration = Duration::from_secs(20);
 /// Whoever acknowledges nothing for this long is gone.
 const UNHEARD_MAX: Duration = Duration::from_secs(2);
 /// smoltcp takes a segment for lost when it has seen so many duplicates in a row.
@@ -59,6 +57,7 @@ pub(crate) struct Channels {
     frames: FrameQueue,
     guard: NodeGuard,
     repeats: Repeats,
+    strangers: u64,
     channels: Vec<Channel>,
     listening: bool,
     connections: u64,
@@ -72,13 +71,7 @@ impl Channels {
     pub(crate) fn new(config: &NodeConfig, with: &Replication, seed: u64, now: Instant) -> Self {
         let identity = config.identity.clone();
         let mut frames = FrameQueue::new(config.mtu, FRAMES_MAX);
-        let mut settings = Config::new(HardwareAddress::Ethernet(identity.node_mac()));
-        settings.random_seed = seed;
-        let mut interface = Interface::new(settings, &mut frames, now.into());
-        interface.update_ip_addrs(|addresses| {
-            // One address in a list that holds eight.
-            let _ = addresses.push(identity.node_address);
-        });
+        let interface = node_interface(&identity, seed, &mut frames, now);
         let mut sockets = SocketSet::new(Vec::new());
         // One more than peers: one may be on its way out while its peer is back already.
         let count = config.peers.len() + 1;
@@ -87,6 +80,7 @@ impl Channels {
         Channels {
             guard: NodeGuard::new(identity.clone()),
             repeats: Repeats::new(2 * count),
+            strangers: 0,
             identity,
             peers: config.peers.clone(),
             port: with.port,
@@ -129,8 +123,25 @@ impl Channels {
 
     /// Queues a received frame; false if there was no room for it.
     pub(crate) fn push(&mut self, frame: &[u8]) -> bool {
+        if !self.is_from_peer(frame) {
+            self.strangers += 1;
+            return false;
+        }
         let again = if self.repeats.note(frame) { SHOWN_AGAIN } else { 0 };
         (0..=again).all(|_| self.frames.push(frame))
+    }
+
+    /// Frames of others than peers.
+    pub(crate) const fn strangers(&self) -> u64 {
+        self.strangers
+    }
+
+    /// Strangers get no answer: connections are few, and a SYN takes one.
+    fn is_from_peer(&self, frame: &[u8]) -> bool {
+        let view = View::parse(frame);
+        let Body::Ip(ip) = view.body else { return false };
+        let mac = |peer: &Peer| node_mac(self.identity.group, peer.id);
+        self.peers.iter().any(|peer| peer.address == ip.source && mac(peer) == view.source)
     }
 
     /// Looks at everything received; tells what became of connections.
@@ -274,16 +285,8 @@ impl Channels {
             return;
         }
         self.introduce_at = now + INTRODUCE_EVERY;
-        for peer in &self.peers {
-            let introduction = locum_stack::neighbours::introduction(
-                self.identity.node_mac(),
-                self.identity.node_address.address(),
-                node_mac(self.identity.group, peer.id),
-                peer.address,
-            );
-            if let Some(frame) = introduction {
-                self.frames.push(&frame);
-            }
+        for frame in introductions(&self.identity, &self.peers) {
+            self.frames.push(&frame);
         }
     }
 }

@@ -3,15 +3,14 @@
 //! Its MAC and address are the node's own, never the group's, so a waiting node is reachable and its
 //! beats never teach a switch where the virtual MAC is.
 
-use std::time::Duration;
-
-use locum_gate::{FrameQueue, Identity, node_mac};
+use locum_gate::{FrameQueue, Identity};
 use locum_types::Instant;
-use smoltcp::iface::{Config, Interface, PollResult, SocketHandle, SocketSet};
+use smoltcp::iface::{Interface, PollResult, SocketHandle, SocketSet};
 use smoltcp::socket::udp;
-use smoltcp::wire::{HardwareAddress, IpAddress, IpEndpoint};
+use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::datagram::BEAT_HOP_LIMIT;
+use crate::interface::{INTRODUCE_EVERY, introductions, node_interface};
 use crate::{NodeConfig, Peer};
 
 /// Datagrams each way that may wait for one turn of the loop: 15 peers at a few beats each.
@@ -19,9 +18,6 @@ const DATAGRAMS_MAX: usize = 64;
 const DATAGRAM_LEN_MAX: usize = 256;
 /// Frames each way that may wait for one turn of the loop.
 const FRAMES_MAX: usize = 256;
-/// smoltcp forgets a neighbour after 60 s, and asks for one neighbour a second at most: peers are
-/// introduced again well before.
-const INTRODUCE_EVERY: Duration = Duration::from_secs(20);
 
 pub(crate) struct Endpoint {
     identity: Identity,
@@ -38,13 +34,7 @@ impl Endpoint {
     pub(crate) fn new(config: &NodeConfig, seed: u64, now: Instant) -> Self {
         let identity = config.identity.clone();
         let mut frames = FrameQueue::new(config.mtu, FRAMES_MAX);
-        let mut settings = Config::new(HardwareAddress::Ethernet(identity.node_mac()));
-        settings.random_seed = seed;
-        let mut interface = Interface::new(settings, &mut frames, now.into());
-        interface.update_ip_addrs(|addresses| {
-            // One address in a list that holds eight.
-            let _ = addresses.push(identity.node_address);
-        });
+        let interface = node_interface(&identity, seed, &mut frames, now);
         let mut sockets = SocketSet::new(Vec::with_capacity(1));
         let socket = sockets.add(beat_socket(identity.node_address.address(), config.port));
         Endpoint {
@@ -118,24 +108,14 @@ impl Endpoint {
         self.introduce_at = now;
     }
 
-    /// Fills the neighbour cache with the peers, whose MACs follow from their ids: smoltcp would ask for
-    /// one per second, and block the socket on the first that is down.
+    /// Fills the neighbour cache with the peers.
     fn introduce_peers(&mut self, now: Instant) {
         if now < self.introduce_at {
             return;
         }
         self.introduce_at = now + INTRODUCE_EVERY;
-        for index in 0..self.peers.len() {
-            let peer = self.peers[index];
-            let introduction = locum_stack::neighbours::introduction(
-                self.identity.node_mac(),
-                self.identity.node_address.address(),
-                node_mac(self.identity.group, peer.id),
-                peer.address,
-            );
-            if let Some(frame) = introduction {
-                self.push(now, &frame);
-            }
+        for frame in introductions(&self.identity, &self.peers) {
+            self.push(now, &frame);
         }
     }
 }

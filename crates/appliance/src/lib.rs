@@ -16,6 +16,7 @@ mod endpoint;
 #[doc(hidden)]
 pub mod fuzzing;
 mod heartbeat;
+mod interface;
 mod node;
 mod replication;
 mod service;

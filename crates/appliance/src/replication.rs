@@ -104,6 +104,8 @@ pub struct ReplicationCounters {
     pub snapshots_made: u64,
     /// Snapshots of the active node that this one has become a copy of.
     pub snapshots_restored: u64,
+    /// Frames to the port of the log from others than peers.
+    pub frames_of_strangers: u64,
     /// Copies that were given up because an entry or a snapshot did not fit.
     pub copies_lost: u64,
 }
@@ -442,6 +444,7 @@ impl Replicator {
         frames_held: u64,
     ) -> ReplicationStatus {
         let mut counters = self.counters;
+        counters.frames_of_strangers = self.channels.strangers();
         let leader = stack.journal::<Leader>().map(Leader::status);
         if let Some(leader) = &leader {
             counters.add(&leader.counters);
