@@ -186,6 +186,9 @@ impl Copies {
             self.tally.carried += flows as u64;
             return None;
         }
+        // Each side of a partition has a log, and one of them goes.
+        let split = |(at, why)| why == Excuse::Split && now - at <= self.settling;
+        let was_split = self.excuse.is_some_and(split);
         self.excuse = Some((now, Excuse::NewLog));
         if !serves(world, index) {
             // It has given its place away again, at the same moment: its copy tells nothing of how it began.
@@ -199,7 +202,7 @@ impl Copies {
                 && calm(*node)
         };
         let heard = now - self.calm.delayed_at(index.0, now) > self.settling;
-        let better = world.nodes().find(had_everything).filter(|_| heard)?;
+        let better = world.nodes().find(had_everything).filter(|_| heard && !was_split)?;
         let what = format!(
             "node {} ({cause}) begins a new log, node {} had everything",
             index.0 + 1,

@@ -352,7 +352,7 @@ fn add_client(world: &mut World, plan: &Plan, index: usize) -> HostId {
 
 /// The port before the first one of a client's program.
 fn local_port(position: usize) -> u16 {
-    40_000 + 1000 * position as u16
+    40_000 + 5_000 * position as u16
 }
 
 fn isn_key(plan: &Plan) -> [u8; 16] {
