@@ -19,7 +19,7 @@ pub(crate) enum Verdict {
     /// smoltcp's fast retransmission, which cancels the retransmission timer and then finds no data
     /// to send: the FIN would never be sent again.
     DuplicateAckOfFin,
-    /// Nothing: the client of a carried flow has received what this node never knew of. Whoever sent it died with
+    /// Nothing: the client has received what this node never knew of. Whoever sent it died with
     /// it, and the two ends can never agree again.
     Forsaken,
 }

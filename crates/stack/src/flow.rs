@@ -73,9 +73,7 @@ pub(crate) struct Flow {
     pub(crate) last_ack: Option<u32>,
     /// It was restored, and its client may wait for a timeout.
     pub(crate) client_waits: bool,
-    /// It was restored from what another node, or this one as a follower, knew of it.
-    pub(crate) carried: bool,
-    /// Nothing that its client said since then was what was expected next.
+    /// It was restored, and nothing that its client said since then was what was expected next.
     pub(crate) unheard: bool,
     /// Since when an unheard client has said what comes after something that is missing.
     astray: Option<Instant>,
@@ -165,7 +163,6 @@ impl Flow {
             armed: Armed::default(),
             last_ack: None,
             client_waits: false,
-            carried: false,
             unheard: false,
             astray: None,
             has_spoken: false,
@@ -247,11 +244,11 @@ impl Flow {
         self.local_isn.wrapping_add(1).wrapping_add(acked as u32).wrapping_add(fin)
     }
 
-    /// Whether the client of a carried flow acknowledges more than all of our output. Only within `window` at both
+    /// Whether the client acknowledges more than all of our output: another node has answered it. Only within `window` at both
     /// ends, so that nobody who guesses can end a connection by it; but anywhere before the client was heard: it may
     /// have gone on with another node for long.
     pub(crate) fn is_ahead(&self, segment: &Segment, window: usize) -> bool {
-        let Some(ack) = segment.ack.filter(|_| self.carried) else { return false };
+        let Some(ack) = segment.ack else { return false };
         let fin = u32::from(self.fin_outstanding());
         let queued = self.socket().send_queue() as u32;
         let end = self.local_unacked().wrapping_add(queued).wrapping_add(fin);

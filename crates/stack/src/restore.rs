@@ -249,7 +249,6 @@ impl Flow {
         self.fin_acked_noted = image.fin_acked;
         self.last_ack = image.opened.then(|| image.local_unacked());
         self.client_waits = true;
-        self.carried = true;
         self.unheard = true;
         self
     }
