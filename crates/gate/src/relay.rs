@@ -5,10 +5,12 @@
 //! would be too long for the link with it. Those are full segments of connections that the successor knows, and
 //! with them where their client is.
 
+use locum_types::Mode;
 use smoltcp::wire::{EthernetAddress, EthernetFrame, Ipv4Packet, Ipv6Packet};
 
 use crate::Identity;
 use crate::frame::{Body, View};
+use crate::policy::{self, Ingress};
 
 const HEADER_LEN: usize = 14;
 const MAC_LEN: usize = 6;
@@ -26,8 +28,10 @@ pub fn relay(
 ) -> bool {
     let view = View::parse(frame);
     let is_service = matches!(view.body, Body::Ip(ip) if identity.is_service(ip.destination));
-    let is_plain = view.tags == 0 && view.destination == identity.service_mac();
-    let Some(end) = packet_end(frame).filter(|_| is_service && is_plain) else { return false };
+    let is_for_us = is_service && view.destination == identity.service_mac();
+    // What would not have been let in must not go out either: it could claim to come from the service.
+    let passes = policy::ingress(Mode::Active, identity, &view) == Ingress::Pass;
+    let Some(end) = packet_end(frame).filter(|_| is_for_us && passes) else { return false };
     out.clear();
     out.extend_from_slice(to.as_bytes());
     out.extend_from_slice(identity.node_mac().as_bytes());

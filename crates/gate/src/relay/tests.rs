@@ -63,6 +63,8 @@ fn what_is_not_for_the_service_alone_is_not_relayed() {
         arp_request(CLIENT_MAC, CLIENT, SIP),
         udp(client(), (identity.service_mac(), NODE.into()), b"question"),
         flooded,
+        // Nobody speaks for the service by way of a node that leaves it.
+        udp((CLIENT_MAC, SIP.into()), service(&identity), b"question"),
         Vec::new(),
     ] {
         assert_eq!(relayed(&identity, 1500, &frame), None, "{frame:02x?}");
