@@ -172,7 +172,7 @@ impl Replicator {
         self.led_by = active.or(self.led_by);
         if let Role::Following(follower) = &mut self.role {
             follower.disconnected(now);
-            if successor.is_some() && !sabotaged(Sabotage::SuccessorIgnored) {
+            if successor.is_some() {
                 follower.superseded(now);
             }
             self.connection = None;
@@ -189,10 +189,6 @@ impl Replicator {
                 let carried = stack.succeed() as u64;
                 log::info!("replication: takes over with everything, {carried} connections go on");
                 self.counters.flows_carried += carried;
-                point
-            }
-            Standing::Stale(point) if sabotaged(Sabotage::StaleTrusted) => {
-                stack.succeed();
                 point
             }
             // What it has may be old: clients must not be answered from it.
@@ -425,9 +421,6 @@ impl Replicator {
 
     /// What this node's copy is worth in an election.
     pub(crate) fn position(&self) -> LogPosition {
-        if sabotaged(Sabotage::StaleElected) {
-            return LogPosition::COMPLETE;
-        }
         match self.protection {
             Protection::Protected | Protection::Unprotected | Protection::InSync => {
                 LogPosition::COMPLETE

@@ -301,10 +301,10 @@ impl ServiceHalf {
             send(frame)
         };
         // What overtakes counts as if it had been first: those that it has overtaken may wait longer, never less.
-        let sent = match held {
-            true if sabotaged(Sabotage::ProbeAnswersHeld) => None,
-            true => queue.pop_transmit_where(speaks_of_neighbours, send),
-            false => queue.pop_transmit_mut(send),
+        let sent = if held {
+            queue.pop_transmit_where(speaks_of_neighbours, send)
+        } else {
+            queue.pop_transmit_mut(send)
         };
         self.taken += u64::from(sent.is_some());
         sent

@@ -57,21 +57,13 @@ pub enum Sabotage {
     AckUnlogged,
     /// A snapshot lacks a connection.
     SnapshotIncomplete,
-    /// A node that is not in sync says that it is.
-    StaleElected,
-    /// A node whose copy may be old serves from it.
-    StaleTrusted,
-    /// A follower counts as in sync although another node leads.
-    SuccessorIgnored,
     /// An entry is applied twice.
     EntryTwice,
-    /// Answers to probes wait for followers.
-    ProbeAnswersHeld,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 30] = [
+    pub const ALL: [Sabotage; 26] = [
         Sabotage::GateOpen,
         Sabotage::LeaseIgnored,
         Sabotage::PauseUnnoticed,
@@ -97,11 +89,7 @@ impl Sabotage {
         Sabotage::IsnOffByOne,
         Sabotage::AckUnlogged,
         Sabotage::SnapshotIncomplete,
-        Sabotage::StaleElected,
-        Sabotage::StaleTrusted,
-        Sabotage::SuccessorIgnored,
         Sabotage::EntryTwice,
-        Sabotage::ProbeAnswersHeld,
     ];
 }
 
