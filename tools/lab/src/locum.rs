@@ -98,8 +98,12 @@ impl<'lab> Group<'lab> {
     /// When they do not come up.
     pub fn start(lab: &'lab Lab, binary: &Path, config: &Config) -> Result<Group<'lab>> {
         let mut group = Group::prepare(lab, binary, config)?;
-        for node in lab.nodes() {
+        for (index, node) in lab.nodes().iter().enumerate() {
             group.start_node(node.id())?;
+            if index == 0 {
+                // On a starved machine several that start at once may claim at once, which is no trial's subject.
+                group.wait_for(&[(node.id(), "active")])?;
+            }
         }
         group.wait_steady()?;
         Ok(group)
