@@ -14,6 +14,8 @@ use crate::{NodeIndex, World, WorldEventKind};
 const SERVED: usize = 3;
 /// What a warden takes, and whoever hears it.
 const GOODBYE: Duration = Duration::from_millis(2);
+/// What `locum-appliance` waits at most for followers to have everything.
+const DRAIN_MAX: Duration = Duration::from_millis(5);
 
 /// A promise made when a fault struck.
 #[derive(Clone, Debug)]
@@ -38,7 +40,9 @@ impl What {
     fn of(plan: &Plan, kind: &FaultKind, active: NodeIndex) -> Vec<Self> {
         let one_way = plan.one_way();
         let nothing_lost = plan.changes_without_loss().then_some(What::NothingLost);
-        let successor = What::Successor(GOODBYE + one_way * 2);
+        // Whoever has followers waits so long for them before it offers its place.
+        let drain = plan.replication.map_or(Duration::ZERO, |_| DRAIN_MAX.min(plan.dead_after / 4));
+        let successor = What::Successor(GOODBYE + drain + one_way * 2);
         match kind {
             FaultKind::HandOver => nothing_lost.into_iter().collect(),
             FaultKind::Terminate { node } | FaultKind::Sick { node } if *node == active.0 => {
