@@ -136,7 +136,8 @@ fn neighbour_solicitations(client: &Client, group: &Group<'_>) -> Result<u64> {
         );
         total += found;
     }
-    // The active node's own announcements, one and two seconds after its activation, look the same.
-    ensure!(total <= 5 + 2, "{total} answers to 5 solicitations");
+    // The active node's own announcements, one and two seconds after its activation, look the same, and so do its answers
+    // to the other nodes, which asked for the address as they joined. Who said all this is judged by what was recorded.
+    ensure!(total <= 5 + 2 + 4, "{total} answers to 5 solicitations");
     Ok(5)
 }
