@@ -1,4 +1,4 @@
-//! The services that ship: [`Echo`], [`Discard`], [`Chargen`] and [`Http`].
+//! The services that ship: [`Echo`], [`Discard`], [`Chargen`], [`Http`] and [`Kv`].
 //!
 //! What belongs here: state machines behind the [`Service`](locum_stack::service::Service) trait, the
 //! [`ServiceConfig`] that names them, and the [`testing`] harness that proves them (use it for your own
@@ -17,6 +17,7 @@ mod discard;
 mod echo;
 pub mod fuzzing;
 pub mod http;
+mod kv;
 mod reflection;
 pub mod testing;
 
@@ -25,6 +26,7 @@ pub use config::{ServiceConfig, ServiceError};
 pub use discard::Discard;
 pub use echo::Echo;
 pub use http::Http;
+pub use kv::Kv;
 
 /// Keeps the example in the documentation compiling and true.
 #[cfg(doctest)]

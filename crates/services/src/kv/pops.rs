@@ -1,0 +1,254 @@
+//! Commands that take something out by an end, at once or when it comes.
+
+use super::call::{Call, Outcome, SYNTAX};
+use super::number;
+use super::store::Failure;
+use super::values::{End, List, SortedSet};
+
+const NOT_POSITIVE: &str = "ERR value is out of range, must be positive";
+
+fn take(
+    call: &mut Call<'_>,
+    key: &[u8],
+    end: End,
+    count: usize,
+) -> Result<Vec<Box<[u8]>>, Failure> {
+    let items = call.edit(key, |list: &mut List| {
+        (0..count.min(list.len())).filter_map(|_| list.pop(end)).collect()
+    })?;
+    Ok(items.unwrap_or_default())
+}
+
+fn pop(call: &mut Call<'_>, end: End) -> Outcome {
+    if call.len() > 3 {
+        let name = call.spec.name;
+        return Err(format!("ERR wrong number of arguments for '{name}' command").into());
+    }
+    let count = if call.len() == 3 { Some(call.positive(2)?) } else { None };
+    let key = call.arg(1);
+    let there = call.read::<List>(key)?.is_some();
+    match count {
+        Some(_) if !there => call.out().null_array(),
+        Some(count) => {
+            let items = take(call, key, end, count)?;
+            call.out().bulks(items.iter().map(|item| &**item));
+        }
+        None => {
+            let items = take(call, key, end, 1)?;
+            call.out().bulk_or_null(items.first().map(|item| &**item));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn lpop(call: &mut Call<'_>) -> Outcome {
+    pop(call, End::Left)
+}
+
+pub(super) fn rpop(call: &mut Call<'_>) -> Outcome {
+    pop(call, End::Right)
+}
+
+fn blocking_pop(call: &mut Call<'_>, end: End) -> Outcome {
+    let last = call.len() - 1;
+    let timeout = call.timeout(last)?;
+    let keys = call.args.from(1).first(last - 1);
+    for key in keys.iter() {
+        let items = take(call, key, end, 1)?;
+        if let Some(item) = items.first() {
+            call.out().bulks([key, item].into_iter());
+            return Ok(());
+        }
+    }
+    call.wait(keys.iter(), timeout, true)
+}
+
+pub(super) fn blpop(call: &mut Call<'_>) -> Outcome {
+    blocking_pop(call, End::Left)
+}
+
+pub(super) fn brpop(call: &mut Call<'_>) -> Outcome {
+    blocking_pop(call, End::Right)
+}
+
+fn end(call: &Call<'_>, index: usize) -> Result<End, Failure> {
+    match call.word(index).as_str() {
+        "LEFT" => Ok(End::Left),
+        "RIGHT" => Ok(End::Right),
+        _ => Err(SYNTAX.into()),
+    }
+}
+
+/// Moves an item; says whether there was one.
+fn shift(call: &mut Call<'_>, from: End, to: End) -> Result<bool, Failure> {
+    let (source, target) = (call.arg(1), call.arg(2));
+    if call.read::<List>(source)?.is_none() {
+        return Ok(false);
+    }
+    call.read::<List>(target)?;
+    let Some(item) = take(call, source, from, 1)?.pop() else { return Ok(false) };
+    call.edit_or_create(target, |list: &mut List| list.push(to, &item))?;
+    call.signal(target);
+    call.out().bulk(&item);
+    Ok(true)
+}
+
+fn shift_or_null(call: &mut Call<'_>, from: End, to: End) -> Outcome {
+    if !shift(call, from, to)? {
+        call.out().null();
+    }
+    Ok(())
+}
+
+pub(super) fn rpoplpush(call: &mut Call<'_>) -> Outcome {
+    shift_or_null(call, End::Right, End::Left)
+}
+
+pub(super) fn lmove(call: &mut Call<'_>) -> Outcome {
+    let (from, to) = (end(call, 3)?, end(call, 4)?);
+    shift_or_null(call, from, to)
+}
+
+fn shift_or_wait(call: &mut Call<'_>, from: End, to: End, timeout: usize) -> Outcome {
+    let timeout = call.timeout(timeout)?;
+    if shift(call, from, to)? {
+        return Ok(());
+    }
+    let source = call.arg(1);
+    call.wait(std::iter::once(source), timeout, false)
+}
+
+pub(super) fn brpoplpush(call: &mut Call<'_>) -> Outcome {
+    shift_or_wait(call, End::Right, End::Left, 3)
+}
+
+pub(super) fn blmove(call: &mut Call<'_>) -> Outcome {
+    let (from, to) = (end(call, 3)?, end(call, 4)?);
+    shift_or_wait(call, from, to, 5)
+}
+
+/// Takes from the first list that is there; the number of keys is at `at`.
+fn first_of_many(call: &mut Call<'_>, at: usize) -> Result<(bool, usize), Failure> {
+    let keys = number::integer(call.arg(at)).and_then(|count| usize::try_from(count).ok());
+    let keys = keys.filter(|n| *n > 0).ok_or("ERR numkeys should be greater than 0")?;
+    let word = at.saturating_add(keys).saturating_add(1);
+    if word >= call.len() {
+        return Err(SYNTAX.into());
+    }
+    let end = end(call, word)?;
+    let count = match call.len() - word {
+        1 => 1,
+        3 if call.is(word + 1, "COUNT") => {
+            let count = number::integer(call.arg(word + 2));
+            let count = count.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+            count.ok_or("ERR count should be greater than 0")?
+        }
+        _ => return Err(SYNTAX.into()),
+    };
+    for key in call.args.from(at + 1).first(keys).iter() {
+        let items = take(call, key, end, count)?;
+        if !items.is_empty() {
+            let out = call.out();
+            out.array(2);
+            out.bulk(key);
+            out.bulks(items.iter().map(|item| &**item));
+            return Ok((true, keys));
+        }
+    }
+    Ok((false, keys))
+}
+
+pub(super) fn lmpop(call: &mut Call<'_>) -> Outcome {
+    if !first_of_many(call, 1)?.0 {
+        call.out().null_array();
+    }
+    Ok(())
+}
+
+pub(super) fn blmpop(call: &mut Call<'_>) -> Outcome {
+    let timeout = call.timeout(1)?;
+    let (done, keys) = first_of_many(call, 2)?;
+    if done {
+        return Ok(());
+    }
+    call.wait(call.args.from(3).first(keys).iter(), timeout, true)
+}
+
+/// A member and its score.
+type Scored = (Box<[u8]>, f64);
+
+/// Takes the lowest or highest members.
+fn take_sorted(
+    call: &mut Call<'_>,
+    key: &[u8],
+    end: End,
+    count: usize,
+) -> Result<Vec<Scored>, Failure> {
+    let taken = call.edit(key, |sorted: &mut SortedSet| {
+        let own = |(member, score): (&[u8], f64)| (Box::from(member), score);
+        let taken: Vec<Scored> = match end {
+            End::Left => sorted.iter().take(count).map(own).collect(),
+            End::Right => sorted.iter().rev().take(count).map(own).collect(),
+        };
+        taken.iter().for_each(|(member, _)| {
+            sorted.remove(member);
+        });
+        taken
+    })?;
+    Ok(taken.unwrap_or_default())
+}
+
+fn pop_sorted(call: &mut Call<'_>, end: End) -> Outcome {
+    if call.len() > 3 {
+        return Err(SYNTAX.into());
+    }
+    let counted = call.len() == 3;
+    let count = if counted { call.positive(2).map_err(|_| NOT_POSITIVE)? } else { 1 };
+    let key = call.arg(1);
+    let taken = take_sorted(call, key, end, count)?;
+    let out = call.out();
+    let nested = counted && out.resp3;
+    out.array(taken.len() * if nested { 1 } else { 2 });
+    for (member, score) in taken {
+        if nested {
+            out.array(2);
+        }
+        out.bulk(&member);
+        out.double(score);
+    }
+    Ok(())
+}
+
+pub(super) fn zpopmin(call: &mut Call<'_>) -> Outcome {
+    pop_sorted(call, End::Left)
+}
+
+pub(super) fn zpopmax(call: &mut Call<'_>) -> Outcome {
+    pop_sorted(call, End::Right)
+}
+
+fn blocking_pop_sorted(call: &mut Call<'_>, end: End) -> Outcome {
+    let last = call.len() - 1;
+    let timeout = call.timeout(last)?;
+    let keys = call.args.from(1).first(last - 1);
+    for key in keys.iter() {
+        let taken = take_sorted(call, key, end, 1)?;
+        if let Some((member, score)) = taken.first() {
+            let out = call.out();
+            out.array(3);
+            out.bulk(key);
+            out.bulk(member);
+            out.double(*score);
+            return Ok(());
+        }
+    }
+    call.wait(keys.iter(), timeout, true)
+}
+
+pub(super) fn bzpopmin(call: &mut Call<'_>) -> Outcome {
+    blocking_pop_sorted(call, End::Left)
+}
+
+pub(super) fn bzpopmax(call: &mut Call<'_>) -> Outcome {
+    blocking_pop_sorted(call, End::Right)
+}

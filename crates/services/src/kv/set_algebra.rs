@@ -1,0 +1,97 @@
+//! Commands about several sets.
+
+use super::call::{Call, Outcome, SYNTAX};
+use super::number;
+use super::resp::Args;
+use super::store::{Entry, Failure};
+use super::values::{Set, Value};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    Difference,
+    Intersection,
+    Union,
+}
+
+fn compute(call: &mut Call<'_>, keys: Args<'_>, operation: Operation) -> Result<Set, Failure> {
+    let db = call.db();
+    let empty = Set::new(call.core.store.hashing());
+    // Every key is checked, even when the result is known before: a wrong type is always an error.
+    for key in keys.iter() {
+        call.read::<Set>(key)?;
+    }
+    let mut result = call.read::<Set>(keys.get(0))?.cloned().unwrap_or(empty);
+    for key in keys.from(1).iter() {
+        let other = call.core.store.read::<Set>(db, key)?;
+        let keep = |member: &[u8]| other.is_some_and(|other| other.contains(member));
+        match operation {
+            Operation::Union => {
+                other.into_iter().flat_map(Set::iter).for_each(|member| {
+                    result.insert(member);
+                });
+            }
+            Operation::Intersection => result.retain(keep),
+            Operation::Difference => result.retain(|member| !keep(member)),
+        }
+    }
+    Ok(result)
+}
+
+fn reply(call: &mut Call<'_>, operation: Operation) -> Outcome {
+    let result = compute(call, call.args.from(1), operation)?;
+    let out = call.out();
+    out.set(result.len());
+    result.iter().for_each(|member| out.bulk(member));
+    Ok(())
+}
+
+fn keep(call: &mut Call<'_>, operation: Operation) -> Outcome {
+    let result = compute(call, call.args.from(2), operation)?;
+    let (db, key, len) = (call.db(), call.arg(1), result.len());
+    call.store().put(db, key, Entry { value: Value::Set(result), expires_at: None });
+    call.out().count(len);
+    Ok(())
+}
+
+pub(super) fn sinter(call: &mut Call<'_>) -> Outcome {
+    reply(call, Operation::Intersection)
+}
+
+pub(super) fn sunion(call: &mut Call<'_>) -> Outcome {
+    reply(call, Operation::Union)
+}
+
+pub(super) fn sdiff(call: &mut Call<'_>) -> Outcome {
+    reply(call, Operation::Difference)
+}
+
+pub(super) fn sinterstore(call: &mut Call<'_>) -> Outcome {
+    keep(call, Operation::Intersection)
+}
+
+pub(super) fn sunionstore(call: &mut Call<'_>) -> Outcome {
+    keep(call, Operation::Union)
+}
+
+pub(super) fn sdiffstore(call: &mut Call<'_>) -> Outcome {
+    keep(call, Operation::Difference)
+}
+
+pub(super) fn sintercard(call: &mut Call<'_>) -> Outcome {
+    let keys = number::integer(call.arg(1)).and_then(|count| usize::try_from(count).ok());
+    let keys = keys.filter(|n| *n > 0).ok_or("ERR numkeys should be greater than 0")?;
+    if keys > call.len() - 2 {
+        return Err("ERR Number of keys can't be greater than number of args".into());
+    }
+    let limit = match call.len() - 2 - keys {
+        0 => 0,
+        2 if call.is(2 + keys, "LIMIT") => {
+            let limit = call.integer(3 + keys)?;
+            usize::try_from(limit).map_err(|_| "ERR LIMIT can't be negative")?
+        }
+        _ => return Err(SYNTAX.into()),
+    };
+    let len = compute(call, call.args.from(2).first(keys), Operation::Intersection)?.len();
+    call.out().count(if limit == 0 { len } else { len.min(limit) });
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Commands about one set.
+
+use super::call::{Call, Outcome, SYNTAX};
+use super::hashes::Pick;
+use super::keys::Scan;
+use super::values::Set;
+
+pub(super) fn sadd(call: &mut Call<'_>) -> Outcome {
+    let members = call.args.from(2);
+    let added = call.edit_or_create(call.arg(1), |set: &mut Set| {
+        members.iter().filter(|member| set.insert(member)).count()
+    })?;
+    call.out().count(added);
+    Ok(())
+}
+
+pub(super) fn srem(call: &mut Call<'_>) -> Outcome {
+    let members = call.args.from(2);
+    let removed = call.edit(call.arg(1), |set: &mut Set| {
+        members.iter().filter(|member| set.remove(member)).count()
+    })?;
+    call.out().count(removed.unwrap_or(0));
+    Ok(())
+}
+
+pub(super) fn scard(call: &mut Call<'_>) -> Outcome {
+    let len = call.read::<Set>(call.arg(1))?.map_or(0, Set::len);
+    call.out().count(len);
+    Ok(())
+}
+
+pub(super) fn sismember(call: &mut Call<'_>) -> Outcome {
+    let member = call.arg(2);
+    let there = call.read::<Set>(call.arg(1))?.is_some_and(|set| set.contains(member));
+    call.out().flag(there);
+    Ok(())
+}
+
+pub(super) fn smismember(call: &mut Call<'_>) -> Outcome {
+    let set = call.core.store.read::<Set>(call.session.db, call.args.get(1))?;
+    let members = call.args.from(2);
+    call.session.out.array(members.len());
+    for member in members.iter() {
+        call.session.out.flag(set.is_some_and(|set| set.contains(member)));
+    }
+    Ok(())
+}
+
+pub(super) fn smembers(call: &mut Call<'_>) -> Outcome {
+    let set = call.core.store.read::<Set>(call.session.db, call.args.get(1))?;
+    let out = &mut call.session.out;
+    out.set(set.map_or(0, Set::len));
+    set.into_iter().flat_map(Set::iter).for_each(|member| out.bulk(member));
+    Ok(())
+}
+
+pub(super) fn smove(call: &mut Call<'_>) -> Outcome {
+    let (from, to, member) = (call.arg(1), call.arg(2), call.arg(3));
+    let there = call.read::<Set>(from)?.is_some_and(|set| set.contains(member));
+    call.read::<Set>(to)?;
+    if there && from != to {
+        call.edit(from, |set: &mut Set| set.remove(member))?;
+        call.edit_or_create(to, |set: &mut Set| set.insert(member))?;
+    }
+    call.out().flag(there);
+    Ok(())
+}
+
+/// Random members.
+fn pick(call: &mut Call<'_>, pick: &Pick) -> Result<Vec<Box<[u8]>>, super::store::Failure> {
+    let (db, key) = (call.db(), call.arg(1));
+    let len = call.read::<Set>(key)?.map_or(0, Set::len);
+    let places = pick.places(len, |end| call.core.store.random(end));
+    let set = call.core.store.read::<Set>(db, key)?;
+    Ok(places
+        .iter()
+        .filter_map(|place| set.and_then(|set| set.at(*place)))
+        .map(Box::from)
+        .collect())
+}
+
+pub(super) fn spop(call: &mut Call<'_>) -> Outcome {
+    let wanted = match call.len() {
+        2 => Pick::One,
+        3 => Pick::Different(call.positive(2)?),
+        _ => return Err(SYNTAX.into()),
+    };
+    let members = pick(call, &wanted)?;
+    if !members.is_empty() {
+        call.edit(call.arg(1), |set: &mut Set| {
+            members.iter().filter(|member| set.remove(member)).count()
+        })?;
+    }
+    let out = call.out();
+    if matches!(wanted, Pick::One) {
+        out.bulk_or_null(members.first().map(|member| &**member));
+    } else {
+        out.set(members.len());
+        members.iter().for_each(|member| out.bulk(member));
+    }
+    Ok(())
+}
+
+pub(super) fn srandmember(call: &mut Call<'_>) -> Outcome {
+    if call.len() > 3 {
+        return Err(SYNTAX.into());
+    }
+    let wanted = Pick::read(call, 2)?;
+    let members = pick(call, &wanted)?;
+    if matches!(wanted, Pick::One) {
+        call.out().bulk_or_null(members.first().map(|member| &**member));
+    } else {
+        call.out().bulks(members.iter().map(|member| &**member));
+    }
+    Ok(())
+}
+
+pub(super) fn sscan(call: &mut Call<'_>) -> Outcome {
+    let scan = Scan::read(call, 2)?;
+    let set = call.core.store.read::<Set>(call.session.db, call.args.get(1))?;
+    let (places, cursor) = scan.places(set.map_or(0, Set::len));
+    let members = places.filter_map(|place| set.and_then(|set| set.at(place)));
+    let found: Vec<&[u8]> = members.filter(|member| scan.fits(member)).collect();
+    Scan::reply(&mut call.session.out, cursor, &found);
+    Ok(())
+}
