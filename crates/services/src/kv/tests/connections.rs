@@ -38,7 +38,7 @@ fn connections_answer_about_themselves() {
             "CONFIG SET none 1",
             "-ERR Unknown option or number of arguments for CONFIG SET - 'none'|",
         ),
-        ("INFO Replication", "$45|# Replication|role:master|connected_slaves:0||"),
+        ("INFO Replication", "$48|# Replication|role:master|connected_slaves:0||"),
     ]);
 }
 
