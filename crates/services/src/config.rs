@@ -1,12 +1,14 @@
 //! From a configured kind to a running service.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use locum_stack::service::Service;
 
 use crate::http::{DirFiles, Files, Http};
-use crate::{Chargen, Discard, Echo};
+use crate::{Chargen, Discard, Echo, Kv};
 
 /// A service as the configuration file names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +23,11 @@ pub enum ServiceConfig {
     Http {
         /// The directory; relative to the working directory of the process.
         root: PathBuf,
+    },
+    /// Keeps keys and values in memory.
+    Kv {
+        /// Bytes above which commands that need memory are refused.
+        memory_limit: Option<u64>,
     },
 }
 
@@ -40,7 +47,7 @@ pub enum ServiceError {
 
 impl ServiceConfig {
     /// The kinds there are, as written in the configuration file.
-    pub const KINDS: [&'static str; 4] = ["echo", "discard", "chargen", "http"];
+    pub const KINDS: [&'static str; 5] = ["echo", "discard", "chargen", "http", "kv"];
 
     /// The kind of this service, as written in the configuration file.
     pub const fn kind(&self) -> &'static str {
@@ -49,14 +56,24 @@ impl ServiceConfig {
             ServiceConfig::Discard => "discard",
             ServiceConfig::Chargen => "chargen",
             ServiceConfig::Http { .. } => "http",
+            ServiceConfig::Kv { .. } => "kv",
         }
     }
 
-    /// Builds the service, without any flow yet.
+    /// Builds the service, without any flow yet; its wall clock, if it has one, counts from 1970.
     ///
     /// # Errors
     /// [`ServiceError::Root`] when the directory of an http service is missing or unreadable.
     pub fn build(&self) -> Result<Box<dyn Service>, ServiceError> {
+        self.build_at(Duration::ZERO)
+    }
+
+    /// As [`ServiceConfig::build`]; `epoch` is the wall-clock time since 1970 at the epoch of the instants
+    /// that the service will be told.
+    ///
+    /// # Errors
+    /// As [`ServiceConfig::build`].
+    pub fn build_at(&self, epoch: Duration) -> Result<Box<dyn Service>, ServiceError> {
         Ok(match self {
             ServiceConfig::Echo => Box::new(Echo::default()),
             ServiceConfig::Discard => Box::new(Discard),
@@ -67,6 +84,11 @@ impl ServiceConfig {
                     .check()
                     .map_err(|source| ServiceError::Root { root: root.clone(), source })?;
                 Box::new(Http::new(files))
+            }
+            ServiceConfig::Kv { memory_limit } => {
+                // No answer depends on the seed, so every node may have its own.
+                let seed = RandomState::new().hash_one(0_u8);
+                Box::new(Kv::new(epoch, seed, *memory_limit))
             }
         })
     }
@@ -84,6 +106,7 @@ mod tests {
             ServiceConfig::Discard,
             ServiceConfig::Chargen,
             ServiceConfig::Http { root: root.path().to_path_buf() },
+            ServiceConfig::Kv { memory_limit: None },
         ];
         for (config, kind) in configs.iter().zip(ServiceConfig::KINDS) {
             assert_eq!(config.kind(), kind);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use locum_services::http::MemFiles;
 use locum_services::testing::Bench;
-use locum_services::{Chargen, Discard, Echo, Http};
+use locum_services::{Chargen, Discard, Echo, Http, Kv};
 use locum_stack::service::{CloseReason, FlowId, Service};
 use proptest::prelude::*;
 
@@ -23,7 +23,11 @@ enum Op {
 }
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
-    prop_oneof![request().prop_map(String::into_bytes), prop::collection::vec(any::<u8>(), 0..200)]
+    prop_oneof![
+        request().prop_map(String::into_bytes),
+        command().prop_map(String::into_bytes),
+        prop::collection::vec(any::<u8>(), 0..200)
+    ]
 }
 
 /// Requests, most of them good, some with content, some cut short.
@@ -49,6 +53,52 @@ fn request() -> impl Strategy<Value = String> {
     (method, target, version, fields, tail).prop_map(|(method, target, version, fields, tail)| {
         format!("{method} {target} HTTP/{version}\r\nHost: h\r\n{fields}{tail}")
     })
+}
+
+/// Commands for kv, of all families, on few keys.
+fn command() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(&["a", "b", "c"][..]);
+    let template = prop::sample::select(
+        &[
+            "SET K 1 PX 900",
+            "GET K",
+            "INCR K",
+            "DEL K",
+            "EXPIRE K 3",
+            "RPUSH K 1 2 3",
+            "LPOP K 2",
+            "BLPOP K 2",
+            "BLMOVE K x LEFT LEFT 0",
+            "HSET K f 1 g 2",
+            "HGETALL K",
+            "SADD K 1 2 3 4 5",
+            "SPOP K",
+            "SRANDMEMBER K 2",
+            "ZADD K 1 m 2 n",
+            "BZPOPMIN K 1",
+            "ZRANGE K 0 -1 WITHSCORES",
+            "WATCH K",
+            "MULTI",
+            "EXEC",
+            "SUBSCRIBE K",
+            "UNSUBSCRIBE",
+            "PUBLISH K hello",
+            "HELLO 3",
+            "COMMAND",
+            "INFO",
+            "SCAN 0",
+            "RANDOMKEY",
+            "SELECT 1",
+            "SWAPDB 0 1",
+            "CLIENT LIST",
+            "FLUSHALL",
+        ][..],
+    );
+    (template, key).prop_map(|(template, key)| format!("{}\r\n", template.replace('K', key)))
+}
+
+fn kv() -> Kv {
+    Kv::new(Duration::from_secs(1_000_000_000), 1, None)
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -159,6 +209,16 @@ proptest! {
         restored_goes_on_alike(|| Discard, &ops, &cuts);
         restored_goes_on_alike(Chargen::default, &ops, &cuts);
         restored_goes_on_alike(http, &ops, &cuts);
+        restored_goes_on_alike(kv, &ops, &cuts);
+    }
+
+    #[test]
+    fn kv_answers_do_not_depend_on_cuts_or_credit(
+        commands in prop::collection::vec(command(), 1..40),
+        cuts in prop::collection::vec(1..300_usize, 1..6),
+        window in 1..5000_usize,
+    ) {
+        cutting_changes_nothing(kv, commands.concat().as_bytes(), &cuts, window);
     }
 
     #[test]
@@ -203,6 +263,7 @@ proptest! {
             (b"disc", &mut Discard),
             (b"cgen", &mut Chargen::default()),
             (b"http", &mut http()),
+            (b"kval", &mut kv()),
         ] {
             let head = [&name[..], &[1, 0, 0, 0, 0, 0, 0, 0, count], &snapshot].concat();
             let before = { let mut out = Vec::new(); service.snapshot(&mut out); out };

@@ -133,7 +133,7 @@ impl Outside for Nowhere {
     }
 
     fn transports(&self, service: &ServiceConfig) -> Result<Transports, Wrong> {
-        let datagrams = !matches!(service, ServiceConfig::Http { .. });
+        let datagrams = !matches!(service, ServiceConfig::Http { .. } | ServiceConfig::Kv { .. });
         Ok(Transports { tcp: true, udp: datagrams })
     }
 

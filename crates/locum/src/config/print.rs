@@ -29,6 +29,9 @@ impl Config {
             if let ServiceConfig::Http { root } = &service.service {
                 out.path("root", root);
             }
+            if let ServiceConfig::Kv { memory_limit: Some(bytes) } = &service.service {
+                out.bare("memory_limit", bytes);
+            }
         }
         self.print_limits(&mut out);
         out.section("control");

@@ -29,6 +29,8 @@ const PREEMPT_DELAY_MAX: Duration = Duration::from_secs(3600);
 const IDLE_MIN: Duration = Duration::from_secs(1);
 const IDLE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 const FLOWS_MAX: usize = 1_000_000;
+/// Less than this much memory is no store.
+const MEMORY_LIMIT_MIN: u64 = 1 << 20;
 const BUFFER_MIN: usize = 1024;
 /// Above it smoltcp scales the window, and can be made to panic by it.
 const RX_BUFFER_MAX: usize = 65_535;
@@ -225,10 +227,14 @@ impl Reader<'_> {
         let root = if kind == Some("http") {
             section.required("root", "\"www\"", value::path(self.base))
         } else {
-            if let (Some(kind), Some(place)) = (kind, section.place_of("root")) {
-                let fix = "remove it, or make the kind \"http\"";
-                self.problems.report(&place, format!("means nothing for \"{kind}\""), fix);
-            }
+            self.report_foreign(section, kind, "root", "http");
+            None
+        };
+        let memory_limit = if kind == Some("kv") {
+            let bytes = value::number(MEMORY_LIMIT_MIN..=i64::MAX as u64);
+            plain(section.optional("memory_limit", "1073741824", bytes))
+        } else {
+            self.report_foreign(section, kind, "memory_limit", "kv");
             None
         };
         let place = root.as_ref().map_or(section.place(), |root| &root.place).clone();
@@ -237,6 +243,7 @@ impl Reader<'_> {
             Some("discard") => Some(ServiceConfig::Discard),
             Some("chargen") => Some(ServiceConfig::Chargen),
             Some("http") => root.map(|root| ServiceConfig::Http { root: root.value }),
+            Some("kv") => Some(ServiceConfig::Kv { memory_limit }),
             Some(_) | None => None,
         };
         let service = config.and_then(|config| {
@@ -244,6 +251,20 @@ impl Reader<'_> {
             Some((config, transports))
         });
         DraftService { port, service }
+    }
+
+    /// Reports a key that belongs to another kind of service.
+    fn report_foreign(
+        &self,
+        section: &Section<'_>,
+        kind: Option<&str>,
+        key: &'static str,
+        owner: &str,
+    ) {
+        if let (Some(kind), Some(place)) = (kind, section.place_of(key)) {
+            let fix = format!("remove it, or make the kind \"{owner}\"");
+            self.problems.report(&place, format!("means nothing for \"{kind}\""), &fix);
+        }
     }
 
     fn limits(&self, section: &Section<'_>) -> Limits {

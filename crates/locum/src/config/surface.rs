@@ -10,7 +10,7 @@ pub(super) const SURFACE: [(&str, &[&str]); 12] = [
     ("heartbeat", &["interval", "dead_after", "tap", "port", "realtime"]),
     ("election", &["preempt", "preempt_delay"]),
     ("replication", &["enabled", "port", "buffer"]),
-    ("service", &["kind", "port", "root"]),
+    ("service", &["kind", "port", "root", "memory_limit"]),
     ("limits", &["flows", "half_open", "idle", "rx_buffer", "tx_buffer"]),
     ("control", &["socket"]),
     ("hooks", &["on_change"]),

@@ -20,6 +20,7 @@ mod spawn;
 mod stack_thread;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Context;
 use locum_appliance::{
@@ -167,11 +168,19 @@ fn node_config(config: &Config, mtu: usize) -> NodeConfig {
 }
 
 fn services(config: &Config) -> anyhow::Result<Vec<ServicePort>> {
+    let epoch = wall_clock_at_boot();
     let build = |service: &crate::config::Service| {
-        let built = service.service.build()?;
+        let built = service.service.build_at(epoch)?;
         Ok(ServicePort { port: service.port, service: built })
     };
     config.services.iter().map(build).collect()
+}
+
+/// The wall-clock time at the epoch of [`Clock`], for services that tell the time.
+#[expect(clippy::disallowed_methods, reason = "read once; from then on services count from there")]
+fn wall_clock_at_boot() -> Duration {
+    let wall = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    wall.unwrap_or_default().saturating_sub(Duration::from_nanos(Clock.now().as_nanos()))
 }
 
 /// What must differ at every start, from the kernel's random source.

@@ -169,6 +169,7 @@ pub(super) fn client(call: &mut Call<'_>) -> Outcome {
     Ok(())
 }
 
+/// A connection as CLIENT LIST shows it: without what depends on how TCP cut the stream.
 fn describe(session: &Session, now: Instant) -> String {
     let mut line = String::new();
     let mut flags = String::new();
@@ -189,7 +190,7 @@ fn describe(session: &Session, now: Instant) -> String {
     let _ = write!(
         line,
         "id={} addr={} laddr={} fd=0 name={} age={} idle={} flags={flags} db={} sub={} psub={} multi={} \
-         qbuf={} omem={} cmd={} user=default resp={}",
+         cmd={} user=default resp={}",
         session.flow.0,
         session.remote,
         session.local,
@@ -200,8 +201,6 @@ fn describe(session: &Session, now: Instant) -> String {
         session.channels.len(),
         session.patterns.len(),
         session.multi.as_ref().map_or(-1, |multi| multi.queue.len() as i64),
-        session.input.len(),
-        session.pending(),
         session.last.map_or("NULL", |spec| spec.name),
         if session.out.resp3 { 3 } else { 2 },
     );

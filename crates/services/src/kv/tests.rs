@@ -55,3 +55,46 @@ fn script(lines: &[(&str, &str)]) {
         }
     }
 }
+
+/// How fast it is: `cargo test --release -p locum-services --lib kv::tests::speed -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement, for release builds"]
+#[expect(clippy::disallowed_methods, reason = "it measures time")]
+fn speed() {
+    let mut service = kv();
+    let mut sink = Sink;
+    let flow = FlowId(1);
+    let (local, remote) = (crate::testing::LOCAL, crate::testing::REMOTE);
+    service.on_event(Instant::ZERO, Event::Opened { flow, local, remote }, &mut sink);
+    let (mut sets, mut gets) = (Vec::new(), Vec::new());
+    for key in 0..100 {
+        sets.extend(request(&format!("SET key:{key} value-of-the-key")));
+        gets.extend(request(&format!("GET key:{key}")));
+    }
+    for (name, bytes) in [("SET", sets), ("GET", gets)] {
+        let start = std::time::Instant::now();
+        for _ in 0..20_000 {
+            service.on_event(Instant::ZERO, Event::Data { flow, bytes: &bytes }, &mut sink);
+        }
+        println!("{:.0} {name} per second", 2e6 / start.elapsed().as_secs_f64());
+    }
+}
+
+/// A client that reads everything at once.
+struct Sink;
+
+impl Outputs for Sink {
+    fn credit(&self, _: FlowId) -> usize {
+        usize::MAX
+    }
+
+    fn send(&mut self, _: FlowId, bytes: &[u8]) -> usize {
+        bytes.len()
+    }
+
+    fn close(&mut self, _: FlowId) {}
+    fn abort(&mut self, _: FlowId) {}
+    fn pause(&mut self, _: FlowId) {}
+    fn resume(&mut self, _: FlowId) {}
+    fn datagram(&mut self, _: std::net::SocketAddr, _: std::net::SocketAddr, _: &[u8]) {}
+}
