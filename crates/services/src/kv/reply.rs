@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn each_protocol_has_its_own_spelling() {
-        let cases: [(fn(&mut Out), &str, &str); 7] = [
+        type Case = (fn(&mut Out), &'static str, &'static str);
+        let cases: [Case; 7] = [
             (Out::null, "$-1\r\n", "_\r\n"),
             (Out::null_array, "*-1\r\n", "_\r\n"),
             (|out| out.map(2), "*4\r\n", "%2\r\n"),
