@@ -396,7 +396,10 @@ impl Flow {
             Some((self.touched + limits.idle, Overdue::Idle)),
             fin_wait.then(|| (self.touched + limits.fin_wait, Overdue::FinWait)),
             self.asked.map(|asked| (asked + limits.unanswered, Overdue::Unanswered)),
-            self.astray.map(|since| (since + ASTRAY_MAX, Overdue::Unanswered)),
+            // Whoever finds our window shut says what does not fit, and waits as it must.
+            self.astray
+                .filter(|_| self.may_wait())
+                .map(|since| (since + ASTRAY_MAX, Overdue::Unanswered)),
             (quiet && outstanding).then(|| (self.touched.max(self.probed) + WEDGED_AFTER, stalled)),
             silent.map(|after| (self.heard.max(self.probed) + after, Overdue::Silent)),
         ]
