@@ -29,6 +29,8 @@ const UNHEARD_MAX: Duration = Duration::from_secs(2);
 const SHOWN_AGAIN: usize = 3;
 /// A peer that refuses a connection does not lead yet, or no more: it is asked again after this time.
 const CONNECT_EVERY: Duration = Duration::from_millis(2);
+/// Whoever could not use what a peer told it asks again after this time: the same may come of it.
+const REST: Duration = Duration::from_millis(250);
 /// Local ports of connections go round from here.
 const FIRST_PORT: u16 = 49_152;
 
@@ -104,6 +106,11 @@ impl Channels {
             self.socket(index).abort();
             self.channels[index].connection = None;
         }
+    }
+
+    /// Connects to nobody for a while.
+    pub(crate) fn rest(&mut self, now: Instant) {
+        self.connect_again_at = now + REST;
     }
 
     /// Connects to a peer, unless a connection is there or under way.

@@ -54,6 +54,28 @@ pub struct Replication {
     pub port: u16,
     /// Bytes of recent entries that are kept for followers.
     pub buffer: usize,
+    /// What matters more when nodes cannot know enough.
+    pub prefer: Prefer,
+    /// After so many entries followers compare a part of their services' state with the active node's.
+    pub compare_every: u64,
+}
+
+impl Replication {
+    /// Often enough to find a difference before it spreads, and seldom enough to cost nothing.
+    pub const COMPARE_EVERY: u64 = 10_000;
+}
+
+/// What a group does when a node cannot know whether others have gone on without it, or still count on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Prefer {
+    /// It serves: an active node goes on as soon as a follower is found to be silent, and any node may take over. What
+    /// clients were told in between may be lost, if the active node dies before the follower knows.
+    #[default]
+    Availability,
+    /// It waits: an active node goes on without a silent follower once that one surely does not count itself as in sync any
+    /// more, and only a node with a whole copy takes over.
+    Consistency,
 }
 
 /// What a node draws at random when it starts; the simulator draws it from its seed.
@@ -73,6 +95,8 @@ pub struct ServicePort {
     pub port: u16,
     /// The service.
     pub service: Box<dyn Service>,
+    /// Whether it survives this node, where anything does.
+    pub replicate: bool,
 }
 
 impl NodeConfig {
@@ -86,6 +110,7 @@ impl NodeConfig {
             interval: self.interval,
             dead_after: self.dead_after,
             preempt: self.preempt,
+            complete_only: self.replication.is_some_and(|with| with.prefer == Prefer::Consistency),
         }
     }
 

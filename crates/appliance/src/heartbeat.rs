@@ -44,13 +44,15 @@ pub struct WillFrame {
 }
 
 /// An announcement that is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Announcement {
+    /// The link is told once more.
+    Again,
+    /// So it is when a rival has yielded; and clients that spoke to it are made to move.
+    Undisputed,
     /// The node has become active. This leaves before the beats that say so: whoever hears from them that it
     /// is relieved must have got everything that switches sent its way before.
     First,
-    /// The link is told once more.
-    Again,
 }
 
 /// What the heartbeat half tells its embedding.
@@ -178,6 +180,11 @@ impl HeartbeatHalf {
         self.pump(now);
     }
 
+    /// The interval of this node's beats.
+    pub fn interval(&self) -> std::time::Duration {
+        self.monitor.interval()
+    }
+
     /// Applies what can change live: priority, peers, intervals, pre-emption.
     pub fn reconfigure(&mut self, now: Instant, config: &NodeConfig) {
         self.peers.clone_from(&config.peers);
@@ -249,6 +256,10 @@ impl HeartbeatHalf {
         HeartbeatStatus { monitor: self.monitor.status(now), counters }
     }
 
+    fn announce(&mut self, announcement: Announcement) {
+        self.announcement_due = self.announcement_due.max(Some(announcement));
+    }
+
     /// Feeds the monitor with the beats that the socket holds.
     fn hear(&mut self, now: Instant) {
         let mut buffer = [0; BEAT_LEN + 1];
@@ -276,14 +287,13 @@ impl HeartbeatHalf {
                     let before = self.cell.granted_mode();
                     self.cell.store(grant);
                     if grant.mode == Mode::Active && before != Mode::Active {
-                        self.announcement_due = Some(Announcement::First);
+                        self.announce(Announcement::First);
                     }
                 }
                 Output::Beat(beat) => self.send(now, &beat),
                 Output::Probe => self.probe(),
-                Output::Announce => {
-                    self.announcement_due.get_or_insert(Announcement::Again);
-                }
+                Output::Announce => self.announce(Announcement::Again),
+                Output::Prevailed => self.announce(Announcement::Undisputed),
                 Output::WillChanged => {
                     let will = self.will();
                     self.notify(Notice::Will(will));

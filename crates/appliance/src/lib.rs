@@ -21,7 +21,7 @@ mod node;
 mod replication;
 mod service;
 
-pub use config::{NodeConfig, Peer, Replication, Seeds, ServicePort};
+pub use config::{NodeConfig, Peer, Prefer, Replication, Seeds, ServicePort};
 pub use heartbeat::{Announcement, HeartbeatHalf, HeartbeatStatus, Notice, Port, WillFrame};
 pub use locum_replica::{History, LogPoint, SessionStatus, Stage};
 pub use node::{Node, NodeStatus, SteeringCounters};

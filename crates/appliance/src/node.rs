@@ -278,7 +278,7 @@ impl Node {
 
     fn carry_announcement(&mut self, now: Instant) {
         if let Some(announcement) = self.heartbeat.take_announcement() {
-            self.service.announce(now);
+            self.service.announce(now, announcement);
             self.announcing |= announcement == Announcement::First;
         }
     }

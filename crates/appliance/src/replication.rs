@@ -6,23 +6,48 @@
 use std::collections::BTreeMap;
 
 use locum_replica::{
-    ConnectionId, Follower, FollowerConfig, FollowerEvent, FollowerRequest, History, Leader,
-    LeaderConfig, LeaderCounters, LeaderEvent, LeaderRequest, LogPoint, Output, SessionStatus,
-    Standing,
+    ConnectionId, Follower, FollowerConfig, FollowerEvent, FollowerRequest, Generation, History,
+    Leader, LeaderConfig, LeaderCounters, LeaderEvent, LeaderRequest, LogPoint, Output,
+    SessionStatus, Standing,
 };
-use locum_stack::Stack;
+use locum_stack::{FrozenStack, Stack};
+
 use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Instant, LogPosition, NodeId, Protection};
 use sha2::{Digest, Sha256};
 use smoltcp::phy::Device;
 
 use crate::channels::{Change, Channels};
-use crate::{NodeConfig, Replication, Seeds};
+use crate::{NodeConfig, Prefer, Replication, Seeds};
 
-/// A snapshot on its way to a follower: what of it was not offered yet.
+/// A follower that its leader has not answered for so many detection times is stale.
+const TRUST: u32 = 5;
+/// What of a snapshot is written out at a time: some ten microseconds, between which clients are served.
+const SNAPSHOT_PART: usize = 64 * 1024;
+
+/// A snapshot on its way to a follower.
 struct Outgoing {
-    bytes: Vec<u8>,
-    at: usize,
+    frozen: FrozenStack,
+    /// What of it was written and not offered yet.
+    part: Vec<u8>,
+    has_more: bool,
+}
+
+impl Outgoing {
+    /// Offers a part of the snapshot for `follower`, if there is room for it; returns whether there is more to be
+    /// offered.
+    fn offer(&mut self, follower: NodeId, leader: &mut Leader) -> bool {
+        if self.part.is_empty() && self.has_more && leader.snapshot_room(follower) > 0 {
+            self.has_more = self.frozen.write(SNAPSHOT_PART, &mut self.part);
+        }
+        let taken = leader.offer_chunk(follower, &self.part);
+        self.part.drain(..taken);
+        let is_whole = self.part.is_empty() && !self.has_more;
+        if is_whole {
+            leader.end_snapshot(follower);
+        }
+        !is_whole
+    }
 }
 
 enum Role {
@@ -52,6 +77,7 @@ pub(crate) struct Replicator {
     deadline: Option<Instant>,
     buffer: Vec<u8>,
     position: LogPosition,
+    generation: Generation,
     protection: Protection,
     /// Without those of a leader that still leads.
     counters: ReplicationCounters,
@@ -106,6 +132,10 @@ pub struct ReplicationCounters {
     pub snapshots_restored: u64,
     /// Frames to the port of the log from others than peers.
     pub frames_of_strangers: u64,
+    /// Times that a part of the state was compared with the active node's.
+    pub states_compared: u64,
+    /// Copies that were given up because they were other than the active node's.
+    pub copies_diverged: u64,
     /// Copies that were given up because an entry or a snapshot did not fit.
     pub copies_lost: u64,
 }
@@ -126,18 +156,18 @@ impl Replicator {
         let identity = &config.identity;
         let (group, node, key) = (identity.group, identity.node, config.key.clone());
         let followers = config.peers.iter().map(|peer| peer.id).collect();
+        let trust_for = config.dead_after * TRUST;
         let leader = LeaderConfig {
             dead_after: config.dead_after,
-            // Whoever hears nothing for five times that is stale.
-            keep_alive: config.dead_after,
+            wait_for_trust: (with.prefer == Prefer::Consistency).then_some(trust_for),
+            keep_alive: config.dead_after / 2,
             buffer_bytes: with.buffer,
             buffer_entries: with.buffer / 128,
+            state_digest_every: Some(with.compare_every),
             ..LeaderConfig::new(group, node, seeds.boot, key.clone(), followers)
         };
-        let follower = FollowerConfig {
-            trust_for: config.dead_after * 5,
-            ..FollowerConfig::new(group, node, seeds.boot, key)
-        };
+        let follower =
+            FollowerConfig { trust_for, ..FollowerConfig::new(group, node, seeds.boot, key) };
         let secret = Sha256::new()
             .chain_update(b"locum replication")
             .chain_update(seeds.isn_key)
@@ -158,6 +188,7 @@ impl Replicator {
             deadline: None,
             buffer: Vec::new(),
             position: LogPosition::default(),
+            generation: Generation::default(),
             protection: Protection::Alone,
             counters: ReplicationCounters::default(),
         }
@@ -184,11 +215,13 @@ impl Replicator {
     pub(crate) fn lead<D: Device>(&mut self, now: Instant, stack: &mut Stack<D>) {
         let Role::Following(follower) = &self.role else { return };
         let standing = follower.standing(now);
+        let mut set = Generation::default();
         let start = match standing {
             Standing::InSync(point) => {
                 let carried = stack.succeed() as u64;
                 log::info!("replication: takes over with everything, {carried} connections go on");
                 self.counters.flows_carried += carried;
+                set = follower.generation();
                 point
             }
             // What it has may be old: clients must not be answered from it.
@@ -200,7 +233,8 @@ impl Replicator {
                 LogPoint::start(History(self.draw_number()))
             }
         };
-        stack.set_journal(Some(Box::new(Leader::new(self.leader.clone(), start))));
+        let leader = Leader::new(self.leader.clone(), start).succeeding(set);
+        stack.set_journal(Some(Box::new(leader)));
         self.role = Role::Leading;
         self.connection = None;
         self.outgoing.clear();
@@ -208,14 +242,14 @@ impl Replicator {
     }
 
     /// This node is active no more: it goes on as a follower, from where it stands.
-    pub(crate) fn retire<D: Device>(&mut self, stack: &mut Stack<D>) {
+    pub(crate) fn retire<D: Device>(&mut self, now: Instant, stack: &mut Stack<D>) {
         let leader = stack.journal::<Leader>().map(Leader::status);
         if let Some(leader) = &leader {
             self.counters.add(&leader.counters);
         }
         let head = leader.map(|leader| leader.head);
         stack.set_journal(None);
-        stack.retire();
+        stack.retire(now);
         self.role = Role::Following(Box::new(Follower::new(self.follower.clone(), head)));
         self.connection = None;
         self.outgoing.clear();
@@ -331,6 +365,11 @@ impl Replicator {
             let taken = follower.receive(now, bytes);
             bytes = &bytes[taken..];
             while let Some(output) = follower.poll_output(now) {
+                if let Output::CheckState { position } = output {
+                    self.counters.states_compared += 1;
+                    follower.state_digest(now, position, state_digest(position, stack));
+                    continue;
+                }
                 fits &= apply(now, &output, &mut self.incoming, stack, &mut self.counters);
             }
         }
@@ -340,6 +379,7 @@ impl Replicator {
             self.counters.copies_lost += 1;
             **follower = Follower::new(self.follower.clone(), None);
             self.channels.abort(connection);
+            self.channels.rest(now);
         }
     }
 
@@ -350,6 +390,8 @@ impl Replicator {
             Role::Following(follower) => {
                 follower.tick(now);
                 while let Some(event) = follower.poll_event() {
+                    let has_diverged = matches!(event, FollowerEvent::Diverged { .. });
+                    self.counters.copies_diverged += u64::from(has_diverged);
                     log_follower(&event);
                 }
                 if let Some(FollowerRequest::Close) = follower.poll_request()
@@ -361,6 +403,7 @@ impl Replicator {
                     self.channels.write(connection, |room| follower.poll_transmit(now, room));
                 }
                 self.deadline = follower.poll_deadline().map(|(at, _)| at);
+                self.generation = follower.generation();
                 self.protection = match follower.standing(now) {
                     Standing::Alone => Protection::Alone,
                     Standing::Joining => Protection::Joining,
@@ -381,15 +424,18 @@ impl Replicator {
             match request {
                 LeaderRequest::Snapshot { follower } => self.begin_snapshot(now, follower, stack),
                 LeaderRequest::Close { connection } => self.channels.close(connection),
-                // Followers compare the digest of the log alone.
-                LeaderRequest::StateDigest { .. } => break,
+                LeaderRequest::StateDigest { position } => {
+                    let digest = state_digest(position, stack);
+                    if let Some(leader) = stack.journal_mut::<Leader>() {
+                        leader.state_digest(now, position, digest);
+                    }
+                }
             }
         }
         let Some(leader) = stack.journal_mut::<Leader>() else { return };
-        for (&follower, outgoing) in &mut self.outgoing {
-            outgoing.at += leader.offer_chunk(follower, &outgoing.bytes[outgoing.at..]);
-        }
-        self.outgoing.retain(|_, outgoing| outgoing.at < outgoing.bytes.len());
+        self.outgoing.retain(|&follower, outgoing| {
+            leader.has_snapshot(follower) && outgoing.offer(follower, leader)
+        });
         for connection in self.channels.connections() {
             self.channels.write(connection, |room| leader.poll_transmit(now, connection, room));
         }
@@ -397,18 +443,19 @@ impl Replicator {
             log_leader(&event);
         }
         self.deadline = leader.poll_deadline().map(|(at, _)| at);
+        self.generation = leader.generation();
         let protected = leader.is_protected();
         self.protection = if protected { Protection::Protected } else { Protection::Unprotected };
     }
 
     fn begin_snapshot<D: Device>(&mut self, now: Instant, to: NodeId, stack: &mut Stack<D>) {
-        let bytes = stack.snapshot(now);
-        let position = stack.position();
+        let frozen = stack.freeze(now);
         let Some(leader) = stack.journal_mut::<Leader>() else { return };
-        match leader.begin_snapshot(now, to, position, bytes.len() as u64) {
+        match leader.begin_snapshot(now, to, frozen.position()) {
             Ok(()) => {
                 self.counters.snapshots_made += 1;
-                self.outgoing.insert(to, Outgoing { bytes, at: 0 });
+                let outgoing = Outgoing { frozen, part: Vec::new(), has_more: true };
+                self.outgoing.insert(to, outgoing);
             }
             Err(why) => log::warn!("no snapshot for node {to}: {why}"),
         }
@@ -423,10 +470,12 @@ impl Replicator {
     pub(crate) fn position(&self) -> LogPosition {
         match self.protection {
             Protection::Protected | Protection::Unprotected | Protection::InSync => {
-                LogPosition::COMPLETE
+                LogPosition::complete(self.generation.0)
             }
-            Protection::Stale => self.position,
-            Protection::Joining | Protection::Alone => LogPosition::default(),
+            // 0 is for whoever never had one.
+            Protection::Stale => LogPosition(self.position.0.max(1)),
+            Protection::Joining => LogPosition(1),
+            Protection::Alone => LogPosition::default(),
         }
     }
 
@@ -471,6 +520,12 @@ impl Replicator {
     }
 }
 
+/// The digest of a part of the services' state at a position; which part depends on it.
+fn state_digest<D: Device>(position: LogPosition, stack: &Stack<D>) -> u64 {
+    let number = locum_replica::digest(&position.0.to_le_bytes());
+    locum_replica::digest(&stack.state_part(number))
+}
+
 /// Does what a follower is told; false if it does not fit what was done before.
 fn apply<D: Device>(
     now: Instant,
@@ -503,6 +558,7 @@ fn apply<D: Device>(
             counters.snapshots_restored += u64::from(restored.is_ok());
             restored.inspect_err(|why| log::error!("a snapshot is of no use: {why}")).is_ok()
         }
+        // Asked for by the caller, who has the follower.
         Output::CheckState { .. } => true,
     }
 }

@@ -12,7 +12,7 @@ use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Health, Instant, LogPosition, Mode, ModeCell, NodeId};
 
 use crate::replication::{LogCopy, ReplicationStatus, Replicator};
-use crate::{NodeConfig, Seeds, ServicePort};
+use crate::{Announcement, NodeConfig, Seeds, ServicePort};
 
 /// Frames each way that may wait for one turn: a burst of 512 full frames is 6 ms of gigabit Ethernet.
 const FRAMES_MAX: usize = 512;
@@ -90,8 +90,11 @@ impl ServiceHalf {
         let queue = FrameQueue::new(config.mtu, FRAMES_MAX);
         let gate = Gate::new(queue, config.identity.clone(), Arc::clone(&cell));
         let mut stack = Stack::new(config.stack(seeds), gate, now);
-        for ServicePort { port, service } in services {
+        for ServicePort { port, service, replicate } in services {
             stack.add_service(port, service)?;
+            if !replicate {
+                stack.leave_out(port);
+            }
         }
         let replicator = config.replication.as_ref();
         Ok(ServiceHalf {
@@ -127,8 +130,11 @@ impl ServiceHalf {
     }
 
     /// Starts the announcement burst, again.
-    pub fn announce(&mut self, now: Instant) {
+    pub fn announce(&mut self, now: Instant, announcement: Announcement) {
         self.stack.device_mut().announce(now);
+        if announcement == Announcement::Undisputed {
+            self.stack.nudge_clients();
+        }
     }
 
     /// Says whether this node is handing over. Its frames bear the node's own MAC as their Ethernet source: after
@@ -364,7 +370,7 @@ impl ServiceHalf {
         }
         if self.serving.is_some() {
             match &mut self.replicator {
-                Some(replicator) => replicator.retire(&mut self.stack),
+                Some(replicator) => replicator.retire(now, &mut self.stack),
                 None => self.stack.abandon(now),
             }
             let queue = self.stack.device_mut().inner_mut();

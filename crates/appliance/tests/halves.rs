@@ -227,7 +227,7 @@ fn the_will_of_an_active_node_is_a_resignation_its_peer_believes() {
 
 fn service(cell: &Arc<ModeCell>) -> ServiceHalf {
     let echo = ServiceConfig::Echo.build().expect("echo needs nothing");
-    let services = vec![ServicePort { port: 7, service: echo }];
+    let services = vec![ServicePort { port: 7, service: echo, replicate: true }];
     ServiceHalf::new(&config(1), seeds(1), services, Arc::clone(cell), Instant::ZERO)
         .expect("one service on one port")
 }
@@ -289,8 +289,8 @@ fn frames_that_waited_for_room_are_due_at_once() {
 fn two_services_cannot_share_a_port() {
     let build = |kind: ServiceConfig| kind.build().expect("needs nothing");
     let services = vec![
-        ServicePort { port: 7, service: build(ServiceConfig::Echo) },
-        ServicePort { port: 7, service: build(ServiceConfig::Discard) },
+        ServicePort { port: 7, service: build(ServiceConfig::Echo), replicate: true },
+        ServicePort { port: 7, service: build(ServiceConfig::Discard), replicate: true },
     ];
     let cell = Arc::new(ModeCell::new());
     assert!(ServiceHalf::new(&config(1), seeds(1), services, cell, Instant::ZERO).is_err());

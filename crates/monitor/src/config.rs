@@ -22,6 +22,9 @@ pub struct Config {
     pub dead_after: Duration,
     /// `Some(delay)`: take over from a node of lower priority after this time in step.
     pub preempt: Option<Duration>,
+    /// A node whose copy of the log is not whole must not take over, though nobody else does: it may lack what
+    /// clients were told. One that never had a copy may.
+    pub complete_only: bool,
 }
 
 impl Config {

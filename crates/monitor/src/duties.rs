@@ -76,11 +76,13 @@ impl Monitor {
 
     fn send(&mut self, now: Instant, to: NodeId, said: Said) {
         let Some(peer) = self.peers.get(&to) else { return };
-        let heard_at = peer.detector.heard_at().filter(|_| peer.boot().is_some());
+        // Of a former life of the peer nothing is said to the next one, whose clock may be another.
+        let of_echoed = peer.boot().is_some() && peer.boot() == said.echo;
+        let heard_at = peer.detector.heard_at().filter(|_| of_echoed);
         let age_us = |at: Instant| u32::try_from((now - at).as_micros()).unwrap_or(u32::MAX);
         let echoed = peer.latest.zip(heard_at);
         let heard = Heard {
-            recent: peer.recent(),
+            recent: if of_echoed { peer.recent() } else { 0 },
             age_us: heard_at.map(age_us),
             timestamp_echo: echoed
                 .map(|(beat, at)| TimestampEcho { timestamp: beat.timestamp, held_us: age_us(at) }),
@@ -88,6 +90,11 @@ impl Monitor {
         let beat = Beat { timestamp: timestamp_of(now), ..self.compose(to, said, heard) };
         self.counters.beats_sent += 1;
         self.push(Output::Beat(beat));
+    }
+
+    /// An active node says what it took over with: that decides between two who did so at once.
+    fn said_position(&self) -> LogPosition {
+        if self.mode == Mode::Active { self.claimed_with } else { self.position }
     }
 
     fn compose(&self, to: NodeId, said: Said, heard: Heard) -> Beat {
@@ -102,7 +109,7 @@ impl Monitor {
             mode: self.mode,
             health: self.health(),
             priority: self.config.priority,
-            position: self.position,
+            position: self.said_position(),
             interval: self.config.interval,
             dead_after: self.config.dead_after,
             heard: heard.recent,

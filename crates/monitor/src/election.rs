@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use locum_types::sabotage::{Sabotage, sabotaged};
-use locum_types::{Cause, Health, Instant, Mode, NodeId, ResignReason};
+use locum_types::{Cause, Health, Instant, LogPosition, Mode, NodeId, ResignReason};
 
 use crate::peer::Merit;
 use crate::{Config, Deadline, Event, Monitor, Output};
@@ -237,7 +237,7 @@ impl Monitor {
 
     /// The silence that this waiting node may have to end; `None` if it must not.
     fn silence(&self) -> Option<Silence> {
-        if self.health() == Health::Failed || self.shutdown.is_some() {
+        if self.health() == Health::Failed || self.shutdown.is_some() || self.is_unfit() {
             return None;
         }
         let answered = self.answered_at.unwrap_or(Instant::ZERO);
@@ -253,6 +253,12 @@ impl Monitor {
         // An answer means that somebody serves; but one from before the goodbye proves nothing.
         let base = if is_doubtful { since.max(answered).max(self.listening_since) } else { since };
         Some(Silence { base, timeout: wait, cause, probe: is_doubtful })
+    }
+
+    /// Whether this node has a copy of the log that is not whole, and must not serve from it.
+    pub(crate) fn is_unfit(&self) -> bool {
+        let had_one = self.position > LogPosition::default();
+        self.config.complete_only && had_one && !self.position.is_complete()
     }
 
     /// When this node claims, if the silence goes on: the end of the time, and a step per rank. If
@@ -284,7 +290,9 @@ impl Monitor {
 
     /// How many living waiting nodes are better than this one.
     fn rank(&self, now: Instant) -> u32 {
-        let ours = (self.health(), self.position, self.config.priority, self.config.node);
+        let believed = self.ranked_as.filter(|&(_, until)| now < until);
+        let position = believed.map_or(self.position, |(position, _)| position.min(self.position));
+        let ours = (self.health(), position, self.config.priority, self.config.node);
         let better = |merit: &Merit| *merit > ours;
         self.candidates(now).filter(better).count() as u32
     }
@@ -294,9 +302,28 @@ impl Monitor {
         self.candidates(now).max()
     }
 
-    /// Whether this peer could take over.
-    pub(crate) fn is_candidate(&self, now: Instant, id: NodeId) -> bool {
-        self.candidates(now).any(|(_, _, _, candidate)| candidate == id)
+    /// The best waiting peer to give the service to. Whoever has all of the log comes before everybody else; as
+    /// long as somebody's copy was whole a moment ago, and nobody's is now, those that were not dropped are about to say so.
+    pub(crate) fn best_successor(&self, now: Instant) -> Option<Merit> {
+        let is_late = |merit: &Merit| self.is_outdated(merit.1);
+        let has_all = |merit: &Merit| merit.1 >= self.position;
+        match self.candidates(now).filter(has_all).max() {
+            Some(best) => Some(best),
+            None if self.candidates(now).any(|merit| is_late(&merit)) => None,
+            None => self.best_candidate(now),
+        }
+    }
+
+    /// Whether this peer is as good a successor as any, as far as the log goes.
+    pub(crate) fn is_successor(&self, now: Instant, id: NodeId) -> bool {
+        let Some((_, best, _, _)) = self.best_successor(now) else { return false };
+        self.candidates(now)
+            .any(|(_, position, _, peer)| peer == id && position >= best.min(self.position))
+    }
+
+    /// Whether a peer's copy is known to have been whole, but not that it still is: the in-sync set has changed since.
+    pub(crate) fn is_outdated(&self, theirs: LogPosition) -> bool {
+        theirs.is_complete() && theirs < self.position
     }
 
     fn candidates(&self, now: Instant) -> impl Iterator<Item = Merit> {

@@ -44,11 +44,11 @@ impl Monitor {
             return Err("a hand-over is under way");
         }
         match to {
-            Some(to) if self.is_candidate(now, to) => Ok(to),
-            Some(_) => Err("that node is not waiting and healthy"),
+            Some(to) if self.is_successor(now, to) => Ok(to),
+            Some(_) => Err("that node is not waiting, healthy, and with as whole a log as any"),
             None => {
-                let best = self.best_candidate(now);
-                best.map(|(_, _, _, id)| id).ok_or("no other node is waiting and healthy")
+                let best = self.best_successor(now);
+                best.map(|(_, _, _, id)| id).ok_or("no other node is waiting, healthy, and in sync")
             }
         }
     }
@@ -74,7 +74,9 @@ impl Monitor {
         } else if now >= handover.again_at {
             handover.again_at = now + self.pace.interval(now) / 2;
             self.handover = Some(handover);
-            self.beat(now, handover.to, Intent::Offer(handover.reason));
+            if !self.is_outdated(self.position_of(handover.to)) {
+                self.beat(now, handover.to, Intent::Offer(handover.reason));
+            }
         }
     }
 
@@ -130,6 +132,7 @@ impl Monitor {
         let able = self.mode == Mode::Waiting
             && self.health() > Health::Failed
             && self.shutdown.is_none()
+            && !self.is_unfit()
             && self.active_peer.is_none_or(|active| active == beat.from);
         if able && !is_fresh {
             self.counters.offers_stale += 1;
@@ -163,10 +166,10 @@ impl Monitor {
     /// A waiting peer of higher priority wants to be active.
     pub(crate) fn hear_request(&mut self, now: Instant, beat: &Beat) {
         // Whoever lacks a part of the log would lose connections.
-        let complete = beat.position >= self.position;
-        let better = beat.priority > self.config.priority && beat.health >= self.health && complete;
+        let has_all = beat.position >= self.position;
+        let better = beat.priority > self.config.priority && beat.health >= self.health && has_all;
         let may_offer = self.mode == Mode::Active && self.may_offer(now);
-        if may_offer && better && self.is_candidate(now, beat.from) {
+        if may_offer && better && self.is_successor(now, beat.from) {
             self.offer(now, beat.from, ResignReason::Preempt);
         }
     }
@@ -206,12 +209,15 @@ impl Monitor {
         if self.health == Health::Ok || self.handover.is_some() || self.shutdown.is_some() {
             return;
         }
-        let better = self.best_candidate(now).filter(|&(health, _, _, _)| health > self.health);
+        let must = self.health == Health::Failed;
+        let successor =
+            self.best_successor(now).or_else(|| self.best_candidate(now).filter(|_| must));
+        let better = successor.filter(|&(health, _, _, _)| health > self.health);
         match better {
             Some((_, _, _, to)) if self.may_offer(now) => {
                 self.offer(now, to, ResignReason::Health);
             }
-            Some(_) | None if self.health == Health::Failed => self.resign_for_health(now),
+            Some(_) | None if must => self.resign_for_health(now),
             Some(_) | None => {}
         }
     }
@@ -222,7 +228,8 @@ impl Monitor {
         if sabotaged(Sabotage::NoGoodbye) {
             return self.finish();
         }
-        let successor = self.best_candidate(now).map(|(_, _, _, id)| id);
+        let successor = self.best_successor(now).or_else(|| self.best_candidate(now));
+        let successor = successor.map(|(_, _, _, id)| id);
         match successor {
             Some(to) if self.mode == Mode::Active && reason != ResignReason::Crash => {
                 if self.handover.is_none() {

@@ -1,7 +1,7 @@
 //! What a node makes of what it hears.
 
 use locum_types::sabotage::{Sabotage, sabotaged};
-use locum_types::{BootNonce, Cause, Instant, Mode, NodeId, Priority, Term};
+use locum_types::{BootNonce, Cause, Instant, LogPosition, Mode, NodeId, Priority, Term};
 use locum_wire::{Beat, Intent};
 
 use crate::election::Vacancy;
@@ -12,10 +12,13 @@ use crate::{Event, Monitor, Output};
 const DUPLICATE_MEMORY: u32 = 4;
 
 /// What decides between two active nodes; the greater one stays.
-pub(crate) type Claim = (Term, Priority, NodeId);
+///
+/// The position is that of its copy when it became active: of two that took over at once the one that has more of
+/// what clients saw stays.
+pub(crate) type Claim = (Term, LogPosition, Priority, NodeId);
 
 pub(crate) fn claim_of(beat: &Beat) -> Claim {
-    (beat.term, beat.priority, beat.from)
+    (beat.term, beat.position, beat.priority, beat.from)
 }
 
 /// Another node that uses our id.
@@ -58,7 +61,7 @@ impl Monitor {
                 self.learn_term(beat.term);
                 self.consider(now, beat);
                 if has_healed {
-                    self.announce_again(now);
+                    self.hear_healed(now, beat);
                 }
             }
         }
@@ -89,8 +92,34 @@ impl Monitor {
         !new_boot
     }
 
+    /// Whoever listens anew may have been active on its side of the gap, and clients may have spoken to it.
+    fn hear_healed(&mut self, now: Instant, beat: &Beat) {
+        if beat.mode == Mode::Joining {
+            self.prevail(now);
+        } else {
+            self.announce_again(now);
+        }
+    }
+
+    /// Once an outranked rival has yielded, nothing that it said is the last word.
+    fn note_yielding(&mut self, now: Instant, beat: &Beat) {
+        let yields = beat.mode != Mode::Active || matches!(beat.intent, Intent::Resign(_));
+        let rival = self.peers.get_mut(&beat.from).filter(|peer| yields && peer.outranked);
+        let Some(rival) = rival else { return };
+        rival.outranked = false;
+        self.prevail(now);
+    }
+
+    fn prevail(&mut self, now: Instant) {
+        if self.mode == Mode::Active && self.handover.is_none() {
+            self.announce(now);
+            self.push(Output::Prevailed);
+        }
+    }
+
     /// Acts on news from a peer.
     fn consider(&mut self, now: Instant, beat: &Beat) {
+        self.note_yielding(now, beat);
         match beat.intent {
             Intent::Resign(reason) => {
                 self.hear_resignation(now, beat, reason);
@@ -160,7 +189,7 @@ impl Monitor {
 
     /// Two active nodes: the lower claim yields, the higher one makes sure that the link knows.
     fn hear_active_rival(&mut self, now: Instant, beat: &Beat) {
-        let ours = (self.term, self.config.priority, self.config.node);
+        let ours = (self.term, self.claimed_with, self.config.priority, self.config.node);
         if (claim_of(beat) < ours) != sabotaged(Sabotage::BetterYields) {
             self.outrank(now, beat.from);
             return;
@@ -183,6 +212,9 @@ impl Monitor {
             return;
         }
         self.counters.rivals_heard += 1;
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.outranked = true;
+        }
         // It beats until it has heard us; people are told as often as the link is.
         if self.announce_again(now) {
             self.tell(Event::RivalHeard { peer });

@@ -30,6 +30,9 @@ pub enum Input {
         /// Whether it is up now.
         up: bool,
     },
+    /// Frames for this node wait to be read: whoever reads them is busy with something else. Told at least once
+    /// an interval as long as that is so.
+    Deaf,
     /// Somebody else spoke for a service address.
     Rival,
     /// The configuration was read again.
@@ -47,6 +50,8 @@ pub enum Output {
     Probe,
     /// Start the announcement burst, again.
     Announce,
+    /// A rival has yielded to this node: what clients said to it meanwhile is lost.
+    Prevailed,
     /// [`Monitor::will`](crate::Monitor::will) has a new answer.
     WillChanged,
     /// Log it, count it, tell the hooks.

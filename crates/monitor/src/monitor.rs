@@ -43,7 +43,12 @@ pub struct Monitor {
     pub(crate) health: Health,
     /// Since when the service has not failed.
     pub(crate) well_since: Instant,
+    /// What this node's copy of the log is worth.
     pub(crate) position: LogPosition,
+    /// What others believe its copy to be worth, until then.
+    pub(crate) ranked_as: Option<(LogPosition, Instant)>,
+    /// What it was worth when this node became active.
+    pub(crate) claimed_with: LogPosition,
     pub(crate) link_up: bool,
 
     pub(crate) peers: BTreeMap<NodeId, Peer>,
@@ -100,6 +105,8 @@ impl Monitor {
             health: Health::Ok,
             well_since: now,
             position: LogPosition::default(),
+            ranked_as: None,
+            claimed_with: LogPosition::default(),
             link_up: true,
             peers,
             active_peer: None,
@@ -147,10 +154,14 @@ impl Monitor {
             Input::Beat(beat) => self.hear(now, &beat),
             Input::ProbeAnswered => self.hear_answer(now),
             Input::Health(health) => self.set_health(now, health),
-            Input::Position(position) => self.position = position,
+            Input::Position(position) => self.learn_position(now, position),
             Input::Handover { to } => self.hand_over(now, to),
             Input::Shutdown(reason) => self.shut_down(now, reason),
             Input::Link { up } => self.link_changed(now, up),
+            Input::Deaf => {
+                self.counters.deaf_turns += 1;
+                self.listen_afresh(now);
+            }
             Input::Rival => {
                 self.counters.strangers += 1;
                 self.announce_again(now);
@@ -190,6 +201,11 @@ impl Monitor {
             .min_by_key(|&(at, _)| at)
     }
 
+    /// The interval of this node's beats.
+    pub fn interval(&self) -> Duration {
+        self.config.interval
+    }
+
     /// The other node that is active, as far as this one knows.
     pub fn active_peer(&self) -> Option<NodeId> {
         self.active_peer
@@ -224,6 +240,7 @@ impl Monitor {
                 self.term = self.term.next();
             }
             self.term_seen = self.term;
+            self.claimed_with = self.position;
             self.active_peer = None;
             self.note_takeover(now, cause, detection);
         }
@@ -291,6 +308,21 @@ impl Monitor {
     /// How well this node could serve: not at all without a link.
     pub(crate) fn health(&self) -> Health {
         if self.link_up { self.health } else { Health::Failed }
+    }
+
+    /// A later in-sync set is news that cannot wait: another node, left behind, may be about to claim.
+    fn learn_position(&mut self, now: Instant, position: LogPosition) {
+        let before = std::mem::replace(&mut self.position, position);
+        if self.mode == Mode::Active || position <= before {
+            return;
+        }
+        if !position.is_complete() {
+            // As good as it is believed to be by others: two that find out at once must not each believe to be the best.
+            self.ranked_as = Some((before, now + self.config.stagger()));
+        }
+        if before.is_complete() || !position.is_complete() {
+            self.beat_all(now, Intent::None);
+        }
     }
 
     fn set_health(&mut self, now: Instant, health: Health) {

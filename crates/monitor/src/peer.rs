@@ -13,6 +13,9 @@ use crate::detector::Detector;
 const RETIRED_MAX: usize = 32;
 /// The smoothed round-trip time moves by 1/8 of each difference (RFC 6298 §2).
 const RTT_GAIN: u32 = 8;
+/// A new life begins with a beat that took less than this to come, so with none from a record. More
+/// than any link takes, and far less than the microseconds of a timestamp take to come round.
+const FRESH: Duration = Duration::from_secs(1);
 /// A second life that goes on for this many detection times beside the first is another node.
 const TWIN_TIMES: u32 = 4;
 
@@ -47,6 +50,17 @@ pub(crate) enum Refused {
     },
 }
 
+/// A life of a peer that hears us while an earlier one still counts.
+#[derive(Clone, Copy, Debug)]
+struct SecondLife {
+    boot: BootNonce,
+    since: Instant,
+    /// Its newest beat. Once this life counts, those up to here come from a record.
+    newest: u64,
+    /// Whether people know that it has lasted too long for a restart.
+    told: bool,
+}
+
 /// The order of elections: health, freshness, priority, id.
 pub(crate) type Merit = (Health, LogPosition, Priority, NodeId);
 
@@ -58,8 +72,8 @@ pub(crate) struct Peer {
     boot: Option<BootNonce>,
     /// A life that has introduced itself, and when.
     candidate: Option<(BootNonce, Instant)>,
-    /// A life that hears us beside the one that counts, since when, and whether people know.
-    second: Option<(BootNonce, Instant, bool)>,
+    /// A life that hears us beside the one that counts.
+    second: Option<SecondLife>,
     retired: VecDeque<BootNonce>,
     doubted_until: Instant,
     window: ReplayWindow,
@@ -75,6 +89,8 @@ pub(crate) struct Peer {
     first_sent: u64,
     /// Whether people were told that it is up.
     pub(crate) reported_up: bool,
+    /// It is active too, and is to yield.
+    pub(crate) outranked: bool,
 }
 
 impl Peer {
@@ -95,6 +111,7 @@ impl Peer {
             first_heard: 0,
             first_sent: 0,
             reported_up: false,
+            outranked: false,
         }
     }
 
@@ -120,10 +137,13 @@ impl Peer {
             return Hearing::Refused(Refused::Replayed);
         }
         if new_boot && self.spoke_lately(now, dead_after) {
-            let twin = self.note_second_life(now, beat.boot, dead_after);
+            let twin = self.note_second_life(now, beat, dead_after);
             return Hearing::Refused(Refused::SecondLife { twin });
         }
         if new_boot {
+            if self.is_recorded(now, beat) {
+                return Hearing::Refused(Refused::Replayed);
+            }
             self.adopt(now, beat);
         }
         let newest = self.window.highest();
@@ -140,14 +160,21 @@ impl Peer {
     }
 
     /// The lives of one node follow each other: as long as one lives no other one counts.
-    fn note_second_life(&mut self, now: Instant, boot: BootNonce, dead_after: Duration) -> bool {
-        let (since, told) = match self.second {
-            Some((known, since, told)) if known == boot => (since, told),
-            Some(_) | None => (now, false),
-        };
-        let is_twin = now - since >= self.timeout(dead_after).saturating_mul(TWIN_TIMES);
-        self.second = Some((boot, since, told || is_twin));
-        is_twin && !told
+    fn note_second_life(&mut self, now: Instant, beat: &Beat, dead_after: Duration) -> bool {
+        let (boot, newest) = (beat.boot, beat.sequence);
+        let fresh = SecondLife { boot, since: now, newest, told: false };
+        let second = self.second.filter(|second| second.boot == boot).unwrap_or(fresh);
+        let is_twin = now - second.since >= self.timeout(dead_after).saturating_mul(TWIN_TIMES);
+        let (newest, told) = (second.newest.max(newest), second.told || is_twin);
+        self.second = Some(SecondLife { newest, told, ..second });
+        is_twin && !second.told
+    }
+
+    /// Whether the first beat of a new life was said before: heard while another life counted, or on
+    /// its way for longer than a link takes.
+    fn is_recorded(&self, now: Instant, beat: &Beat) -> bool {
+        let heard = |second: SecondLife| second.boot == beat.boot && beat.sequence <= second.newest;
+        self.second.is_some_and(heard) || age_of(now, beat).is_some_and(|age| age > FRESH)
     }
 
     fn adopt(&mut self, now: Instant, beat: &Beat) {
@@ -171,6 +198,7 @@ impl Peer {
             self.retired.push_back(boot);
         }
         self.latest = None;
+        self.outranked = false;
     }
 
     fn measure_rtt(&mut self, now: Instant, beat: &Beat) {

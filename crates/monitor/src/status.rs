@@ -144,6 +144,8 @@ pub struct Counters {
     pub rivals_heard: u64,
     /// Times somebody outside the group spoke for a service address.
     pub strangers: u64,
+    /// Turns in which frames for this node waited to be read, so that silence said nothing.
+    pub deaf_turns: u64,
     /// Times this node yielded to another active one.
     pub rivals_yielded_to: u64,
     /// Announcement bursts asked for.

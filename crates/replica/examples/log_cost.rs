@@ -55,8 +55,8 @@ impl Pair {
         pair.follower.connected(NOW, active, [2; 32]);
         while !pair.leader.is_protected() {
             if let Some(LeaderRequest::Snapshot { follower }) = pair.leader.poll_request() {
-                pair.leader.begin_snapshot(NOW, follower, pair.leader.head().position, 1)?;
-                assert_eq!(pair.leader.offer_chunk(follower, &[0]), 1);
+                pair.leader.begin_snapshot(NOW, follower, pair.leader.head().position)?;
+                pair.leader.end_snapshot(follower);
             }
             pair.carry(&mut Cost::default());
         }

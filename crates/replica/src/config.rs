@@ -32,6 +32,9 @@ pub struct LeaderConfig {
     pub buffer_entries: usize,
     /// Bytes of a snapshot that may wait per follower.
     pub snapshot_window: usize,
+    /// How long a follower that is dropped may count itself as in sync, if the leader is to wait that long before it
+    /// goes on without it; `None`: it goes on at once.
+    pub wait_for_trust: Option<Duration>,
     /// The state is compared after at least so many entries; `None`: never.
     pub state_digest_every: Option<u64>,
 }
@@ -58,6 +61,7 @@ impl LeaderConfig {
             buffer_bytes: 64 * 1024 * 1024,
             buffer_entries: 512 * 1024,
             snapshot_window: 256 * 1024,
+            wait_for_trust: None,
             state_digest_every: Some(10_000),
         }
     }
@@ -76,7 +80,8 @@ pub struct FollowerConfig {
     pub key: Key,
     /// A called leader must have answered within this time.
     pub hello_within: Duration,
-    /// How long a follower that hears nothing more from its leader still counts as in sync. At least as long
+    /// How long a follower that hears nothing more from its leader still counts as in sync, from when it sent the last
+    /// confirmation that the leader is known to have heard: so a leader can tell when that is over. At least as long
     /// as the death of a leader takes to be noticed, or nobody would be fit to succeed it; and then as
     /// short as can be, because a leader that lives goes on alone.
     pub trust_for: Duration,

@@ -12,7 +12,9 @@ use locum_wire::Key;
 
 use crate::codec::put_item_len;
 use crate::record::{self, ANSWER_LEN, CALL_LEN, Call, Channel, Greeting, SessionKey};
-use crate::{ByeReason, FromFollower, FromLeader, History, ITEM_LEN_MAX, Item, LogPoint};
+use crate::{
+    ByeReason, FromFollower, FromLeader, Generation, History, ITEM_LEN_MAX, Item, LogPoint,
+};
 
 const DOCUMENT: &str = include_str!("../../../docs/PROTOCOL.md");
 const HISTORY: History = History(0x0c0f_fee0_0000_0001);
@@ -108,17 +110,21 @@ fn the_vectors_of_messages_hold_in_both_directions() {
     let leader = [
         ("welcome, by snapshot", FromLeader::Welcome { history: HISTORY, resumes: false }),
         ("welcome, resumes", FromLeader::Welcome { history: HISTORY, resumes: true }),
-        ("snapshot", FromLeader::Snapshot { point, len: 5000 }),
+        ("snapshot", FromLeader::Snapshot { point }),
         ("chunk", FromLeader::Chunk { bytes: b"state" }),
-        ("log, a sign of life", FromLeader::Log { in_sync: false, bytes: &[] }),
-        ("log, in sync", FromLeader::Log { in_sync: true, bytes: &[0x05, 0x0c] }),
+        ("chunk, the end", FromLeader::Chunk { bytes: b"" }),
+        ("log, a sign of life", FromLeader::Log { in_sync: None, heard: 0, bytes: &[] }),
+        (
+            "log, in sync",
+            FromLeader::Log { in_sync: Some(Generation(3)), heard: 130, bytes: &[0x05, 0x0c] },
+        ),
         ("bye, too_slow", FromLeader::Bye { reason: ByeReason::TooSlow }),
         ("bye, leaving", FromLeader::Bye { reason: ByeReason::Leaving }),
     ];
     let follower = [
         ("hello, without a log", FromFollower::Hello { have: None }),
         ("hello, with a log", FromFollower::Hello { have: Some(point) }),
-        ("confirm", FromFollower::Confirm { position, digest }),
+        ("confirm", FromFollower::Confirm { position, digest, in_sync: Some(Generation(3)) }),
         ("bye, diverged", FromFollower::Bye { reason: ByeReason::Diverged }),
     ];
     let mut expected = Vec::new();

@@ -13,7 +13,7 @@ use locum_types::{Instant, LogPosition, NodeId};
 
 use crate::codec::ByeReason;
 use crate::io::Deadline;
-use crate::point::{LogPoint, Standing};
+use crate::point::{Generation, LogPoint, Standing};
 use crate::record::{Call, Entropy, Greeting, SessionKey};
 use crate::{FollowerConfig, FollowerEvent, FollowerRequest, Output, Refusal, RefusalCounters};
 use session::Session;
@@ -42,6 +42,8 @@ pub struct Follower {
     /// It has never had any state.
     is_blank: bool,
     in_sync: InSync,
+    /// The last in-sync set that this node belonged to.
+    generation: Generation,
     /// What was told last.
     told: Standing,
     close: bool,
@@ -57,8 +59,8 @@ pub struct Follower {
 enum InSync {
     /// Never, or no more.
     No,
-    /// At this time.
-    Heard(Instant),
+    /// The leader spoke after it had heard what this node sent at this time.
+    Since(Instant),
 }
 
 impl Follower {
@@ -72,6 +74,7 @@ impl Follower {
             have,
             is_blank: have.is_none(),
             in_sync: InSync::No,
+            generation: Generation::default(),
             told: have.map_or(Standing::Alone, Standing::Stale),
             close: false,
             check: None,
@@ -150,8 +153,15 @@ impl Follower {
                 self.counters.by_snapshot += 1;
                 self.welcomed(now);
             }
-            Taken::Log { in_sync } => {
-                self.in_sync = if in_sync { InSync::Heard(now) } else { InSync::No };
+            Taken::Log { in_sync, heard } => {
+                let heard_at = self.session.as_mut().and_then(|session| session.heard(heard));
+                self.in_sync = match in_sync.zip(heard_at) {
+                    Some((generation, at)) => {
+                        self.generation = generation;
+                        InSync::Since(at)
+                    }
+                    None => InSync::No,
+                };
                 self.tell_standing(now);
             }
             Taken::Bye { reason } => {
@@ -235,8 +245,9 @@ impl Follower {
     /// Writes what is to be sent to the front of `out`; returns how much. Less than `out` has room for means that
     /// there is nothing more now.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> usize {
+        let in_sync = matches!(self.in_sync, InSync::Since(_)).then_some(self.generation);
         let Some(session) = &mut self.session else { return 0 };
-        match session.transmit(self.have, out) {
+        match session.transmit(now, (self.have, in_sync), out) {
             Ok(written) => {
                 if session.is_over() {
                     self.end(now);
@@ -273,7 +284,7 @@ impl Follower {
     pub fn poll_deadline(&self) -> Option<(Instant, Deadline)> {
         let hello = self.hello_until().map(|until| (until, Deadline::Hello));
         let trust = match self.in_sync {
-            InSync::Heard(at) => Some((at + self.config.trust_for, Deadline::Trust)),
+            InSync::Since(at) => Some((at + self.config.trust_for, Deadline::Trust)),
             InSync::No => None,
         };
         let trust = trust.filter(|_| matches!(self.told, Standing::InSync(_)));
@@ -285,11 +296,16 @@ impl Follower {
         self.have
     }
 
+    /// The last in-sync set that this node belonged to.
+    pub const fn generation(&self) -> Generation {
+        self.generation
+    }
+
     /// What this node's copy of the log is worth.
     pub fn standing(&self, now: Instant) -> Standing {
         let is_joining = self.session.as_ref().is_some_and(Session::is_welcome);
         let is_trusted = match self.in_sync {
-            InSync::Heard(at) => now < at + self.config.trust_for,
+            InSync::Since(at) => now < at + self.config.trust_for,
             InSync::No => false,
         };
         match self.have {

@@ -107,8 +107,6 @@ pub enum Output<'a> {
     SnapshotBegin {
         /// The position that it is of.
         position: LogPosition,
-        /// How many bytes it has, says the leader: not a number to reserve memory by.
-        len: u64,
     },
     /// The next bytes of the snapshot.
     SnapshotChunk {

@@ -17,10 +17,11 @@ use locum_types::{Instant, LogPosition, NodeId};
 use crate::buffer::LogBuffer;
 use crate::codec::{ByeReason, FromFollower};
 use crate::io::DropReason;
-use crate::point::LogPoint;
+use crate::point::{Generation, LogPoint};
 use crate::record::{Entropy, MESSAGE_LEN_MAX, RECORD_LEN_MAX, SessionKey};
 use crate::{ConnectionId, LeaderConfig, LeaderEvent, LeaderRequest, Refusal, RefusalCounters};
 use session::{Hello, Received, Session};
+use sync::Barrier;
 
 pub use session::Stage;
 pub use snapshot::SnapshotRefused;
@@ -49,6 +50,8 @@ pub struct Leader {
     closes: VecDeque<ConnectionId>,
     events: VecDeque<LeaderEvent>,
     protected: bool,
+    generation: Generation,
+    barrier: Option<Barrier>,
     /// The position at which the state was compared last, or left out.
     state_digest_at: LogPosition,
     state_digest_asked: bool,
@@ -70,6 +73,8 @@ impl Leader {
             closes: VecDeque::new(),
             events: VecDeque::new(),
             protected: false,
+            generation: Generation::default().next(),
+            barrier: None,
             state_digest_at: start.position,
             state_digest_asked: false,
             counters: LeaderCounters::default(),
@@ -78,6 +83,13 @@ impl Leader {
             opened: vec![0; RECORD_LEN_MAX].into_boxed_slice(),
             config,
         }
+    }
+
+    /// Takes over from a leader as a member of this in-sync set: later sets have later numbers.
+    #[must_use]
+    pub fn succeeding(mut self, set: Generation) -> Self {
+        self.generation = set.next();
+        self
     }
 
     /// Appends what happened at `time`, in the time of the services; `now` is this node's clock. Returns its
@@ -178,8 +190,8 @@ impl Leader {
             Received::Message(FromFollower::Hello { .. }) => {
                 self.end(now, index, DropReason::Bye(ByeReason::Protocol));
             }
-            Received::Message(FromFollower::Confirm { position, digest }) => {
-                self.confirmed(now, index, position, digest);
+            Received::Message(FromFollower::Confirm { position, digest, in_sync }) => {
+                self.confirmed(now, index, position, digest, in_sync);
             }
             Received::Message(FromFollower::Bye { reason }) => {
                 self.end(now, index, DropReason::Told(reason));
@@ -218,7 +230,7 @@ impl Leader {
     ) -> usize {
         let Some(index) = self.index(connection) else { return 0 };
         let session = &mut self.sessions[index];
-        match session.transmit(now, &self.log, &mut self.message, out) {
+        match session.transmit(now, (&self.log, self.generation), &mut self.message, out) {
             Ok(written) => {
                 if self.sessions[index].is_over() {
                     self.forget(index);
@@ -293,6 +305,9 @@ impl Leader {
         }
         let Some(following) = following else { return };
         self.counters.dropped += 1;
+        if following.stage == Stage::InSync {
+            self.leave_behind(now, &following, reason);
+        }
         self.event(LeaderEvent::Dropped {
             follower: following.node,
             reason,
@@ -300,6 +315,7 @@ impl Leader {
             position: following.confirmed,
         });
         self.judge_protection();
+        self.lift_barrier(now);
     }
 
     fn forget(&mut self, index: usize) {

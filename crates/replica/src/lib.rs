@@ -41,5 +41,5 @@ pub use io::{
     Output,
 };
 pub use leader::{Leader, LeaderCounters, LeaderStatus, SessionStatus, SnapshotRefused, Stage};
-pub use point::{History, LogPoint, Standing};
+pub use point::{Generation, History, LogPoint, Standing, digest};
 pub use refusal::{Refusal, RefusalCounters};

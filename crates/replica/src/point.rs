@@ -39,6 +39,25 @@ impl LogPoint {
     }
 }
 
+/// The digest of a state, or of a part of it (XXH3, 64 bits): it finds defects, not attackers.
+pub fn digest(bytes: &[u8]) -> u64 {
+    xxh3_64_with_seed(bytes, 0)
+}
+
+/// The number of an in-sync set, from 1: it grows whenever a follower leaves the set, and whenever another node
+/// leads. Whoever belongs to a later one has everything that those who were left behind may lack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    /// The number of the next set.
+    #[must_use]
+    pub const fn next(self) -> Generation {
+        Generation(self.0.saturating_add(1))
+    }
+}
+
 /// What a node's copy of the log is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -69,8 +69,9 @@ impl Pair {
         let request = self.leader.poll_request();
         assert_eq!(request, Some(LeaderRequest::Snapshot { follower: node(2) }));
         let head = self.leader.head().position;
-        self.leader.begin_snapshot(NOW, node(2), head, 3).unwrap();
+        self.leader.begin_snapshot(NOW, node(2), head).unwrap();
         assert_eq!(self.leader.offer_chunk(node(2), b"abc"), 3);
+        self.leader.end_snapshot(node(2));
     }
 
     /// Nobody in between: in sync afterwards.

@@ -138,10 +138,43 @@ fn with_two_followers_in_sync_the_slower_one_is_waited_for_until_it_is_dropped()
     world.turns(20);
     assert_eq!(world.nodes[0].state, world.state, "one has it");
     assert_eq!(world.leader.commit_position(), before, "one has not");
-    world.turns(11);
-    assert_eq!(world.leader.commit_position(), head);
-    assert!(world.leader.is_protected(), "by the one that has it");
+    world.turns(9);
+    let set = world.leader.generation();
+    assert_eq!(set, world.nodes[0].follower.generation());
+    while drops(&world).is_empty() {
+        world.turn();
+    }
     assert_eq!(drops(&world), [(3, DropReason::Bye(ByeReason::TooSlow), true)]);
+    assert_eq!(world.leader.generation(), set.next());
+    assert_eq!(world.leader.commit_position(), before, "the one left behind could take over");
+    world.turns(15);
+    assert_eq!(world.nodes[0].follower.generation(), set.next());
+    assert_eq!(world.leader.commit_position(), head, "the one that has it has the better claim");
+    assert!(world.leader.is_protected());
+    assert_eq!(world.nodes[1].follower.generation(), set, "it does not know");
+}
+
+#[test]
+fn where_it_is_waited_for_nothing_leaves_while_whoever_is_left_behind_counts_itself_in_sync() {
+    let trust_for = follower_config(0, 1).trust_for;
+    let config = LeaderConfig { wait_for_trust: Some(trust_for), ..leader_config(1) };
+    let mut world = settled(config);
+    let before = world.leader.commit_position();
+    world.nodes[0].stalled = true;
+    let head = world.append(100);
+    let in_sync = |world: &World| {
+        let standing = world.nodes[0].follower.standing(world.now);
+        matches!(standing, Standing::InSync(_))
+    };
+    let mut held = 0;
+    while world.leader.commit_position() == before {
+        held += 1;
+        world.turn();
+    }
+    assert_eq!(world.leader.commit_position(), head);
+    assert!(!in_sync(&world), "by then it knows");
+    assert!(held > DEAD_AFTER.as_millis() && held <= trust_for.as_millis(), "{held} ms");
+    assert!(!world.leader.is_protected());
 }
 
 #[test]
@@ -381,11 +414,10 @@ fn no_more_of_a_snapshot_waits_than_the_window() {
             None => {}
         }
     };
-    let mut begin = |position, len| world.leader.begin_snapshot(world.now, node(2), position, len);
-    assert_eq!(begin(LogPosition(7), 1), Err(SnapshotRefused::OutOfReach(LogPosition(7))));
-    assert_eq!(begin(position, 0), Err(SnapshotRefused::Empty));
-    assert_eq!(begin(position, u64::MAX), Ok(()));
-    assert_eq!(begin(position, 1), Err(SnapshotRefused::NotWanted(node(2))));
+    let mut begin = |position| world.leader.begin_snapshot(world.now, node(2), position);
+    assert_eq!(begin(LogPosition(7)), Err(SnapshotRefused::OutOfReach(LogPosition(7))));
+    assert_eq!(begin(position), Ok(()));
+    assert_eq!(begin(position), Err(SnapshotRefused::NotWanted(node(2))));
     assert_eq!(world.leader.offer_chunk(node(2), &vec![1; 3 * window]), window);
     assert_eq!(world.leader.snapshot_room(node(2)), 0);
     assert_eq!(world.leader.offer_chunk(node(2), &[1]), 0);

@@ -19,6 +19,16 @@ impl<'o> Writer<'o> {
         Writer { out }
     }
 
+    /// Goes on with a snapshot.
+    pub(crate) fn to(out: &'o mut Vec<u8>) -> Self {
+        Writer { out }
+    }
+
+    /// The bytes so far.
+    pub(crate) fn len(&self) -> usize {
+        self.out.len()
+    }
+
     pub(crate) fn u8(&mut self, value: u8) {
         self.out.push(value);
     }

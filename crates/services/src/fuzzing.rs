@@ -1,10 +1,14 @@
 //! Entry points of the fuzz targets; ordinary tests replay their corpora through the same functions.
 
+mod key_values;
+
 use locum_stack::service::Service;
 
 use crate::http::{Http, MemFiles};
 use crate::testing::Bench;
 use crate::{Chargen, Discard, Echo};
+
+pub use key_values::kv;
 
 /// Pieces from one replacement to the next: each costs as much as many pieces.
 const REPLACE_EVERY: usize = 5;

@@ -5,8 +5,8 @@
 //! write their replies straight into the output of the connection. What does not belong here: files,
 //! scripts, clusters, eviction.
 //!
-//! Everything is kept in the order of insertion and random picks come from a counter, so two nodes that
-//! have seen the same events hold the same and have answered the same.
+//! Every order that a client can see is the same on every node, and random picks come from a counter: two
+//! nodes that have seen the same events hold the same and have answered the same.
 
 mod blocking;
 mod call;
@@ -28,8 +28,10 @@ mod set_algebra;
 mod sets;
 mod sorted_ranges;
 mod sorted_sets;
+mod space;
 mod store;
 mod strings;
+mod subcommands;
 mod table;
 mod transactions;
 mod values;
@@ -37,7 +39,9 @@ mod values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use locum_stack::service::{Event, FlowId, Outputs, RestoreError, Service, Transports};
+use locum_stack::service::{
+    Event, FlowId, FrozenState, Outputs, RestoreError, Service, Transports,
+};
 use locum_types::Instant;
 
 use crate::codec::{Reader, Writer};
@@ -78,11 +82,31 @@ impl Kv {
         Kv { core, sessions: BTreeMap::new(), seed }
     }
 
-    /// Refuses arguments longer than this many bytes, instead of 64 MiB.
+    /// Refuses arguments longer than this many bytes, instead of 64 MiB, and strings longer than eight times that.
     #[must_use]
     pub fn with_bulk_limit(mut self, bytes: usize) -> Self {
         self.core.limits.bulk = bytes.min(Limits::default().bulk);
         self
+    }
+}
+
+impl Kv {
+    /// The state as it is now. Keys are shared with it until they change.
+    fn frozen(&self) -> image::Frozen {
+        let (mut head, mut tail) = (Vec::new(), Vec::new());
+        let mut writer = Writer::new(&mut head, SNAPSHOT_NAME, SNAPSHOT_VERSION);
+        writer.u64(u64::try_from(self.core.epoch.as_nanos()).unwrap_or(u64::MAX));
+        writer.u64(self.core.commands);
+        writer.u64(self.core.connections);
+        writer.u64(self.core.waiting.turns);
+        image::save_store(&self.core.store, &mut writer);
+        let mut writer = Writer::to(&mut tail);
+        writer.count(self.sessions.len());
+        for (flow, session) in &self.sessions {
+            writer.flow(*flow);
+            image::save_session(session, &self.core, &mut writer);
+        }
+        image::Frozen::new(head, &self.core.store, tail)
     }
 }
 
@@ -132,17 +156,15 @@ impl Service for Kv {
     }
 
     fn snapshot(&self, out: &mut Vec<u8>) {
-        let mut writer = Writer::new(out, SNAPSHOT_NAME, SNAPSHOT_VERSION);
-        writer.u64(u64::try_from(self.core.epoch.as_nanos()).unwrap_or(u64::MAX));
-        writer.u64(self.core.commands);
-        writer.u64(self.core.connections);
-        writer.u64(self.core.waiting.turns);
-        image::save_store(&self.core.store, &mut writer);
-        writer.count(self.sessions.len());
-        for (flow, session) in &self.sessions {
-            writer.flow(*flow);
-            image::save_session(session, &self.core, &mut writer);
-        }
+        self.frozen().write(usize::MAX, out);
+    }
+
+    fn part(&self, number: u64, out: &mut Vec<u8>) {
+        self.frozen().only(number).write(usize::MAX, out);
+    }
+
+    fn freeze(&self) -> Box<dyn FrozenState> {
+        Box::new(self.frozen())
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {

@@ -16,7 +16,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use locum_stack::service::{CloseReason, Event, FlowId, Outputs, RestoreError, Service};
+use locum_stack::service::{
+    CloseReason, Event, FlowId, FrozenState, Outputs, RestoreError, Service,
+};
 use locum_types::Instant;
 
 /// The service's end of everything on a bench.
@@ -156,6 +158,13 @@ pub struct Bench<S> {
     opened: u64,
 }
 
+/// What a frozen state comes to when it is written in parts of many sizes.
+pub fn thawed(mut frozen: Box<dyn FrozenState>) -> Vec<u8> {
+    let mut snapshot = Vec::new();
+    while frozen.write(1 + snapshot.len() % 61, &mut snapshot) {}
+    snapshot
+}
+
 impl<S: Service> Bench<S> {
     /// Puts a service on the bench, at the epoch.
     pub fn new(service: S) -> Self {
@@ -247,13 +256,14 @@ impl<S: Service> Bench<S> {
         self.now = end;
     }
 
-    /// Replaces the service by `fresh`, restored from its snapshot.
+    /// Replaces the service by `fresh`, restored from its snapshot, which must be the same however it is cut.
     ///
     /// # Errors
     /// When `fresh` refuses the snapshot; the service stays.
     pub fn replace(&mut self, mut fresh: S) -> Result<(), RestoreError> {
         let mut snapshot = Vec::new();
         self.service.snapshot(&mut snapshot);
+        assert!(thawed(self.service.freeze()) == snapshot, "a part is missing, or there twice");
         fresh.restore(&snapshot)?;
         self.service = fresh;
         Ok(())

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use locum_services::http::MemFiles;
-use locum_services::testing::Bench;
+use locum_services::testing::{Bench, thawed};
 use locum_services::{Chargen, Discard, Echo, Http, Kv};
 use locum_stack::service::{CloseReason, FlowId, Service};
 use proptest::prelude::*;
@@ -133,7 +133,11 @@ fn restored_goes_on_alike<S: Service>(fresh: impl Fn() -> S, ops: &[Op], cuts: &
     let (mut original, mut relay) = (Bench::new(fresh()), Bench::new(fresh()));
     let (mut flows, mut relay_flows) = (Vec::new(), Vec::new());
     for (index, op) in ops.iter().enumerate() {
+        let mut before = Vec::new();
+        original.service().snapshot(&mut before);
+        let frozen = original.service().freeze();
         apply(&mut original, &mut flows, op);
+        assert!(thawed(frozen) == before, "what is frozen has changed by {op:?}");
         apply(&mut relay, &mut relay_flows, op);
         if cuts.get(index % cuts.len().max(1)).copied().unwrap_or(false) {
             relay.replace(fresh()).expect("a service reads its own snapshots");

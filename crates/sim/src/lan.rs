@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use locum_appliance::{NodeConfig, Peer, Replication, ServicePort};
+use locum_appliance::{NodeConfig, Peer, Prefer, Replication, ServicePort};
 use locum_gate::{Identity, MacMode};
 use locum_services::ServiceConfig;
 use locum_types::{GroupId, NodeId, Priority};
@@ -12,6 +12,8 @@ use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, Ipv4Cidr, Ipv6Cidr};
 
 /// The UDP and TCP port of the echo service in the laboratory (RFC 862).
 pub const ECHO_PORT: u16 = 7;
+/// The port of the service `kv`.
+pub const KV_PORT: u16 = 6379;
 
 /// How a laboratory group is set up. Change the fields, then ask for each node's configuration.
 #[derive(Clone, Debug)]
@@ -54,7 +56,12 @@ impl Default for Lan {
 
 impl Lan {
     /// Replication as a laboratory needs it.
-    pub const REPLICATION: Replication = Replication { port: 3_781, buffer: 1 << 20 };
+    pub const REPLICATION: Replication = Replication {
+        port: 3_781,
+        buffer: 1 << 20,
+        prefer: Prefer::Availability,
+        compare_every: 100,
+    };
     /// The IPv4 service address.
     pub const SERVICE_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
     /// The IPv6 service address.
@@ -113,7 +120,11 @@ impl Lan {
     /// The services of a laboratory node.
     pub fn services() -> Vec<ServicePort> {
         let echo = ServiceConfig::Echo.build().expect("echo needs nothing");
-        vec![ServicePort { port: ECHO_PORT, service: echo }]
+        let kv = ServiceConfig::Kv { memory_limit: None }.build().expect("kv needs nothing");
+        vec![
+            ServicePort { port: ECHO_PORT, service: echo, replicate: true },
+            ServicePort { port: KV_PORT, service: kv, replicate: true },
+        ]
     }
 }
 

@@ -15,6 +15,7 @@ mod fabric;
 mod host;
 mod hostile;
 mod lan;
+pub mod linearizability;
 mod machine;
 mod neighbour;
 mod program;
@@ -28,10 +29,10 @@ pub use clock::MachineClock;
 pub use fabric::{Jack, SwitchId, TrunkId};
 pub use host::{Host, HostSettings};
 pub use hostile::{Arsenal, Hostile, HostileCounters, Pace, Weapon};
-pub use lan::{ECHO_PORT, Lan};
+pub use lan::{ECHO_PORT, KV_PORT, Lan};
 pub use neighbour::{Habits, NeighbourCounters, NeighbourState, NeighbourTable};
-pub use program::{Program, TcpHabits};
-pub use record::{Loss, LossKind, Record, Request};
+pub use program::{Asked, KEYS, Program, TcpHabits};
+pub use record::{Garbled, Loss, LossKind, Record, Request};
 pub use world::{
     HostId, HostileId, NodeIndex, NodeState, Sight, Station, World, WorldEvent, WorldEventKind,
 };

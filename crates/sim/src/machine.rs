@@ -41,6 +41,8 @@ pub(crate) struct Process {
     /// The mode it last reported.
     pub(crate) reported: Mode,
     pub(crate) stage: Stage,
+    /// When it lost the processor before it could send what it has to.
+    pub(crate) interrupted_at: Option<Instant>,
     /// Signals and commands for a process that does not run now.
     inputs: Vec<Input>,
     /// When it wants its next turn, in the world's time.
@@ -127,6 +129,7 @@ impl Machine {
             will: Vec::new(),
             reported: Mode::Joining,
             stage: Stage::Asleep,
+            interrupted_at: None,
             inputs: Vec::new(),
             deadline: None,
         });

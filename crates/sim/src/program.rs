@@ -1,5 +1,6 @@
 //! Programs that run on a client machine and keep a record of what they saw.
 
+mod kv;
 mod tcp;
 
 use std::time::Duration;
@@ -12,7 +13,9 @@ use smoltcp::storage::{PacketBuffer, PacketMetadata};
 use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpAddress, IpEndpoint};
 
 use crate::record::Record;
-use tcp::TcpEcho;
+use kv::Keys;
+pub use kv::{Asked, KEYS};
+use tcp::TcpClient;
 pub use tcp::TcpHabits;
 
 const PACKETS_MAX: usize = 64;
@@ -30,7 +33,7 @@ pub struct Program {
 enum Kind {
     Ping { socket: SocketHandle, ident: u16 },
     UdpEcho { socket: SocketHandle, port: u16 },
-    TcpEcho { socket: SocketHandle, port: u16, echo: Box<TcpEcho> },
+    Tcp { socket: SocketHandle, port: u16, client: Box<TcpClient> },
 }
 
 impl Program {
@@ -85,11 +88,42 @@ impl Program {
         every: Duration,
         start: Instant,
     ) -> Self {
+        let client = TcpClient::new(habits, local_port, None);
+        Program::tcp(sockets, remote, client, Record::new("tcp echo"), habits, (every, start))
+    }
+
+    /// Commands to the service `kv`, drawn from a seed; values bear the client's name.
+    pub fn kv(
+        sockets: &mut SocketSet<'static>,
+        remote: IpEndpoint,
+        local_port: u16,
+        habits: TcpHabits,
+        (name, seed): (u64, u64),
+        (every, start): (Duration, Instant),
+    ) -> Self {
+        let client = TcpClient::new(habits, local_port, Some(Keys::new(name, seed)));
+        Program::tcp(sockets, remote, client, Record::new("kv"), habits, (every, start))
+    }
+
+    fn tcp(
+        sockets: &mut SocketSet<'static>,
+        remote: IpEndpoint,
+        client: TcpClient,
+        record: Record,
+        habits: TcpHabits,
+        (every, start): (Duration, Instant),
+    ) -> Self {
         let socket = sockets.add(habits.socket());
-        let echo = Box::new(TcpEcho::new(habits, local_port));
-        let kind = Kind::TcpEcho { socket, port: remote.port, echo };
-        let record = Record::new("tcp echo");
+        let kind = Kind::Tcp { socket, port: remote.port, client: Box::new(client) };
         Program { kind, target: remote.addr, every, next_at: start, record }
+    }
+
+    /// What a client of `kv` has asked, and was told.
+    pub fn asked(&self) -> &[Asked] {
+        match &self.kind {
+            Kind::Tcp { client, .. } => client.asked(),
+            Kind::Ping { .. } | Kind::UdpEcho { .. } => &[],
+        }
     }
 
     /// What the program saw.
@@ -99,7 +133,7 @@ impl Program {
 
     /// Whether it talks over a connection.
     pub fn has_connection(&self) -> bool {
-        matches!(self.kind, Kind::TcpEcho { .. })
+        matches!(self.kind, Kind::Tcp { .. })
     }
 
     /// Whom it talks to.
@@ -144,12 +178,12 @@ impl Program {
                         socket.send_slice(&sequence.to_be_bytes(), IpEndpoint::new(target, *port));
                 }
             }
-            Kind::TcpEcho { socket, port, echo } => {
+            Kind::Tcp { socket, port, client } => {
                 let socket = sockets.get_mut::<smol_tcp::Socket<'_>>(*socket);
-                echo.hear(now, socket, record);
+                client.hear(now, socket, record);
                 if due {
                     let remote = IpEndpoint::new(target, *port);
-                    echo.send(now, socket, interface, remote, record);
+                    client.send(now, socket, interface, remote, record);
                 }
             }
         }

@@ -35,6 +35,18 @@ pub enum LossKind {
     GivenUp,
 }
 
+/// A stream as only two nodes can make it: the answers of both, mixed; or the byte of a keep-alive, which means
+/// nothing (RFC 1122 §4.2.3.6) but to a node that knows less than the client.
+#[derive(Clone, Debug)]
+pub struct Garbled {
+    /// When the client noticed.
+    pub at: Instant,
+    /// When the connection had been opened.
+    pub opened_at: Instant,
+    /// What it noticed.
+    pub what: String,
+}
+
 /// The record of one program.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -45,6 +57,7 @@ pub struct Record {
     losses: Vec<Loss>,
     connections_opened: Vec<Instant>,
     corrupt: Vec<(Instant, String)>,
+    garbled: Vec<Garbled>,
     duplicates: u64,
 }
 
@@ -59,6 +72,7 @@ impl Record {
             losses: Vec::new(),
             connections_opened: Vec::new(),
             corrupt: Vec::new(),
+            garbled: Vec::new(),
             duplicates: 0,
         }
     }
@@ -100,6 +114,11 @@ impl Record {
     /// Notes that a stream is not what it must be.
     pub fn corrupt(&mut self, now: Instant, what: String) {
         self.corrupt.push((now, what));
+    }
+
+    /// Notes that two nodes have spoken on a connection that was opened at `opened_at`.
+    pub fn garble(&mut self, now: Instant, opened_at: Instant, what: String) {
+        self.garbled.push(Garbled { at: now, opened_at, what });
     }
 
     /// The kind of program.
@@ -159,6 +178,11 @@ impl Record {
     /// Where streams were not what they must be: bytes that were changed, lost or invented.
     pub fn corruptions(&self) -> &[(Instant, String)] {
         &self.corrupt
+    }
+
+    /// Where streams were what they can only be if two nodes have spoken that did not know of each other.
+    pub fn garbled(&self) -> &[Garbled] {
+        &self.garbled
     }
 
     /// The longest time without an answer that overlaps `from..to`, and when it began.

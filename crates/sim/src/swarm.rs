@@ -7,6 +7,8 @@ mod audit;
 mod calm;
 mod copies;
 mod draw;
+mod excuse;
+mod history;
 mod plan;
 mod promise;
 mod referee;

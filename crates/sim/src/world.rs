@@ -22,7 +22,7 @@ use self::sight::{Overlaps, TraceHash, Watcher};
 pub use self::sight::{Sight, Station};
 use crate::clock::MachineClock;
 use crate::fabric::{Fabric, Jack, SwitchId, TrunkId};
-use crate::machine::{Cpu, Machine};
+use crate::machine::{Cpu, Machine, Stage};
 use crate::{Host, Hostile, Lan, LeakChecker};
 
 /// A node of the world, in the order they were added.
@@ -296,6 +296,12 @@ impl World {
     /// The copy of the log that a node has, if it is not dead, and replicates.
     pub fn copy(&self, index: NodeIndex) -> Option<LogCopy> {
         self.machines[index.0].process.as_ref()?.node.copy()
+    }
+
+    /// Whether a node has done something that it did not come to tell yet: it lost the processor.
+    pub fn is_interrupted(&self, index: NodeIndex) -> bool {
+        let process = self.machines[index.0].process.as_ref();
+        process.is_some_and(|process| matches!(process.stage, Stage::Interrupted(_)))
     }
 
     /// The connections and the services of a node that is not dead.

@@ -103,7 +103,7 @@ impl<D: Device> Stack<D> {
             config: &self.config,
             mtu: self.mtu,
             counters: &mut self.counters,
-            keep_output: self.journal.is_some(),
+            keep_output: self.journal.is_some() && listener.replicated,
         };
         listener.service.on_event(time, event, &mut mouth);
     }

@@ -7,6 +7,7 @@ use locum_types::Instant;
 use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
 
+use crate::astray::Astray;
 use crate::forge::{Forged, Negotiated};
 use crate::parse::Segment;
 use crate::service::{CloseReason, FlowId};
@@ -18,9 +19,6 @@ use crate::{Limits, Tuple};
 const WEDGED_AFTER: Duration = Duration::from_secs(3);
 /// A flow that moves by none of so many nudges is given up.
 const NUDGES_MAX: u8 = 5;
-/// A client of a carried flow that does not send what is missing for so long has had it acknowledged by another node,
-/// and never will.
-const ASTRAY_MAX: Duration = Duration::from_secs(10);
 /// A probe is repeated once after this time, by smoltcp.
 const PROBE_AGAIN: Duration = Duration::from_secs(3);
 
@@ -75,8 +73,8 @@ pub(crate) struct Flow {
     pub(crate) client_waits: bool,
     /// It was restored, and nothing that its client said since then was what was expected next.
     pub(crate) unheard: bool,
-    /// Since when an unheard client has said what comes after something that is missing.
-    astray: Option<Instant>,
+    /// The client has said nothing of late but what disagrees with what we know.
+    astray: Option<Astray>,
     /// Something was sent by this socket.
     pub(crate) has_spoken: bool,
     /// The last time a byte moved, or the handshake did.
@@ -122,6 +120,8 @@ pub(crate) enum Overdue {
     Wedged,
     /// smoltcp has stopped retransmitting: make the client say where it is.
     Stalled,
+    /// The client speaks of what we do not know: ask where it is.
+    Astray,
     /// The client has been silent: ask whether it lives.
     Silent,
 }
@@ -244,15 +244,18 @@ impl Flow {
         self.local_isn.wrapping_add(1).wrapping_add(acked as u32).wrapping_add(fin)
     }
 
+    /// The number after all of our output, sent or not.
+    fn local_end(&self) -> u32 {
+        let fin = u32::from(self.fin_outstanding());
+        self.local_unacked().wrapping_add(self.socket().send_queue() as u32).wrapping_add(fin)
+    }
+
     /// Whether the client acknowledges more than all of our output: another node has answered it. Only within `window` at both
     /// ends, so that nobody who guesses can end a connection by it; but anywhere before the client was heard: it may
     /// have gone on with another node for long.
     pub(crate) fn is_ahead(&self, segment: &Segment, window: usize) -> bool {
         let Some(ack) = segment.ack else { return false };
-        let fin = u32::from(self.fin_outstanding());
-        let queued = self.socket().send_queue() as u32;
-        let end = self.local_unacked().wrapping_add(queued).wrapping_add(fin);
-        let beyond = ack.wrapping_sub(end) as usize;
+        let beyond = ack.wrapping_sub(self.local_end()) as usize;
         let ahead = segment.sequence.wrapping_sub(self.remote_next()) as usize;
         let reach = if self.unheard { i32::MAX as usize } else { window };
         (1..=reach).contains(&beyond) && ahead <= reach
@@ -306,19 +309,39 @@ impl Flow {
 
     /// The client said something.
     pub(crate) fn hear(&mut self, now: Instant, segment: &Segment) {
-        // Whoever does not know the next number could as well be somebody else.
-        if segment.sequence == self.remote_next() && !segment.rst {
+        if self.disagrees(segment) {
+            self.astray.get_or_insert_with(|| Astray::new(now)).hear(now, segment);
+        } else if segment.sequence == self.remote_next() && !segment.rst {
+            // Whoever does not know the next number could as well be somebody else.
             self.last_ack = segment.ack;
             self.window = segment.window;
             // Nothing that it has sent is missing.
             self.client_waits = false;
             self.unheard = false;
             self.astray = None;
-        } else if self.unheard && (segment.sequence.wrapping_sub(self.remote_next()) as i32) > 0 {
-            self.astray.get_or_insert(now);
         }
         self.heard = now;
         self.asked = None;
+    }
+
+    /// Whether something is missing before this segment, or it acknowledges what was never sent.
+    fn disagrees(&self, segment: &Segment) -> bool {
+        let gap = self.may_wait() && is_beyond(segment.sequence, self.remote_next());
+        !segment.rst && (gap || self.acknowledges_unsent(segment))
+    }
+
+    fn acknowledges_unsent(&self, segment: &Segment) -> bool {
+        segment.ack.is_some_and(|ack| is_beyond(ack, self.local_end()))
+    }
+
+    /// Whether it is certain by now that the client and we can never agree again. A connection that was restored may be
+    /// older than what the client has been told; any other is not by itself.
+    pub(crate) fn is_astray(&self, now: Instant, segment: &Segment) -> bool {
+        let certain = |astray: &Astray| {
+            let asked = astray.was_reminded() && self.acknowledges_unsent(segment);
+            now > astray.certain_at() && (self.unheard || asked || astray.has_no_more())
+        };
+        self.disagrees(segment) && self.astray.as_ref().is_some_and(certain)
     }
 
     /// Asks the client for a sign of life: a segment below its window, which it must answer (RFC 9293
@@ -336,6 +359,15 @@ impl Flow {
         if self.socket().keep_alive().is_some() {
             self.socket_mut().set_keep_alive(None);
         }
+    }
+
+    /// Makes a client that is astray say where it is, and start a fast retransmission if it has anything to retransmit.
+    pub(crate) fn remind(&mut self, now: Instant) {
+        if let Some(astray) = &mut self.astray {
+            astray.remind();
+        }
+        self.client_waits = true;
+        self.probe(now);
     }
 
     /// Counts a nudge to a flow that smoltcp forgot.
@@ -392,14 +424,16 @@ impl Flow {
         let fin_wait = self.socket().state() == tcp::State::FinWait2;
         let stalled = if self.nudges < NUDGES_MAX { Overdue::Stalled } else { Overdue::Wedged };
         let silent = limits.keep_alive.filter(|_| !outstanding && !self.is_time_wait());
+        // Whoever finds our window shut says what does not fit, and waits as it must.
+        let astray = self.astray.as_ref().filter(|_| self.room() > 0);
         [
             Some((self.touched + limits.idle, Overdue::Idle)),
             fin_wait.then(|| (self.touched + limits.fin_wait, Overdue::FinWait)),
             self.asked.map(|asked| (asked + limits.unanswered, Overdue::Unanswered)),
-            // Whoever finds our window shut says what does not fit, and waits as it must.
-            self.astray
-                .filter(|_| self.may_wait())
-                .map(|since| (since + ASTRAY_MAX, Overdue::Unanswered)),
+            astray
+                .filter(|_| self.unheard)
+                .map(|astray| (astray.certain_at(), Overdue::Unanswered)),
+            astray.and_then(Astray::remind_at).map(|at| (at, Overdue::Astray)),
             (quiet && outstanding).then(|| (self.touched.max(self.probed) + WEDGED_AFTER, stalled)),
             silent.map(|after| (self.heard.max(self.probed) + after, Overdue::Silent)),
         ]
@@ -417,4 +451,9 @@ impl Flow {
             None => CloseReason::Reset,
         }
     }
+}
+
+/// Whether one sequence number comes after another.
+fn is_beyond(number: u32, end: u32) -> bool {
+    (number.wrapping_sub(end) as i32) > 0
 }

@@ -47,12 +47,13 @@ impl<D: Device> Stack<D> {
         self.asleep.len()
     }
 
-    /// Begins a log of its own. Connections that were followed are lost, and services told so: what this stack
-    /// knows of them may be old.
+    /// Begins a log of its own. Connections that were followed are lost, and services and clients told so: what this
+    /// stack knows of them may be old.
     pub fn begin_history(&mut self, now: Instant) {
         let ids: Vec<FlowId> = self.shadows.ids().collect();
         for id in ids {
             let Some((image, _)) = self.shadows.take(id) else { continue };
+            self.tickles.add(now, &image);
             let index = self.listener(image.tuple.local.port()).filter(|_| image.opened);
             self.counters.flows_lost += 1;
             if let Some(index) = index {
@@ -66,9 +67,11 @@ impl<D: Device> Stack<D> {
     }
 
     /// Gives its place to another node, and may follow it: what this stack knows of its connections it goes on
-    /// knowing, but they are the other node's now. Services are told nothing.
-    pub fn retire(&mut self) {
+    /// knowing, but they are the other node's now. Services are told nothing, but for those that are left out of the
+    /// log: their connections end here.
+    pub fn retire(&mut self, now: Instant) {
         for id in self.table.ids() {
+            self.end_left_out(now, id);
             // Without a copy of its output a connection cannot be known; whoever follows is given all of them.
             let Some(image) = self.image(id) else { continue };
             if let Err(why) = self.shadows.restore(image) {
@@ -77,10 +80,21 @@ impl<D: Device> Stack<D> {
         }
         self.shadows.skip_ids(self.table.highest_id());
         self.asleep.clear();
+        self.tickles.clear();
         self.table.clear();
         self.timers.clear();
         self.dirty.clear();
         self.half_open.clear();
+    }
+
+    /// Tells a service that is left out of the log that one of its connections has ended.
+    fn end_left_out(&mut self, now: Instant, id: FlowId) {
+        let flow = self.table.find_id(id).and_then(|key| self.table.get(key));
+        let Some((listener, true)) = flow.map(|flow| (flow.listener, flow.opened)) else { return };
+        if self.listeners.get(listener).is_some_and(|listener| !listener.replicated) {
+            let event = Event::Closed { flow: id, reason: CloseReason::Aborted };
+            self.tell(now, listener, None, event);
+        }
     }
 
     /// Forgets every connection, and what is left of those that never came to life. Services are told
@@ -118,7 +132,8 @@ impl<D: Device> Stack<D> {
         if sabotaged(Sabotage::IsnOffByOne) {
             image.local_isn = image.local_isn.wrapping_add(1);
         }
-        let refused = match aborted {
+        let left_out = !self.is_replicated(image.tuple.local.port());
+        let refused = match aborted || left_out {
             true => Some(CloseReason::Aborted),
             false => self.restore(now, &image).err().map(|why| {
                 log::warn!("connection lost at the takeover: {why}");
@@ -127,6 +142,7 @@ impl<D: Device> Stack<D> {
         };
         let Some(reason) = refused else { return };
         self.counters.flows_lost += 1;
+        self.tickles.add(now, &image);
         match self.listener(image.tuple.local.port()).filter(|_| image.opened) {
             Some(index) => self.tell(now, index, None, Event::Closed { flow: id, reason }),
             None => self.record(now, &Entry::Closed { flow: id, reason }),

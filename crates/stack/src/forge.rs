@@ -12,11 +12,14 @@ use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp;
 use smoltcp::wire::{
-    HardwareAddress, IpCidr, IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber,
+    EthernetAddress, EthernetProtocol, HardwareAddress, IpCidr, IpProtocol, IpRepr, TcpControl,
+    TcpPacket, TcpRepr, TcpSeqNumber,
 };
 
 use crate::image::{FlowImage, TcpState};
 use crate::isn::seed_for;
+use crate::neighbours::ethernet;
+use crate::stack::ETHERNET_HEADER;
 use crate::{Limits, Tuple};
 
 const HOP_LIMIT: u8 = 64;
@@ -260,6 +263,18 @@ impl<'a> FromClient<'a> {
     /// It as an IP packet.
     pub(crate) fn packet(&self) -> Vec<u8> {
         packet(&self.repr(), self.tuple)
+    }
+
+    /// It in a frame.
+    pub(crate) fn frame(&self, source: EthernetAddress, destination: EthernetAddress) -> Vec<u8> {
+        let packet = self.packet();
+        let protocol = match self.tuple.remote.is_ipv4() {
+            true => EthernetProtocol::Ipv4,
+            false => EthernetProtocol::Ipv6,
+        };
+        let mut frame = ethernet(destination, source, protocol, packet.len());
+        frame[ETHERNET_HEADER..].copy_from_slice(&packet);
+        frame
     }
 
     fn repr(&self) -> TcpRepr<'a> {

@@ -2,11 +2,12 @@
 
 use locum_types::Instant;
 use smoltcp::phy::{Device, RxToken as _};
-use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
+use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, TcpControl};
 
 use crate::filter::{Verdict, judge};
+use crate::forge::FromClient;
 use crate::neighbours::introduction;
-use crate::parse::{Parsed, Payload, Segment, parse, with_sequence};
+use crate::parse::{Parsed, Payload, Segment, parse, with_sequence, without_fin};
 use crate::service::CloseReason;
 use crate::slot::Slot;
 use crate::stack::Stack;
@@ -100,18 +101,22 @@ impl<D: Device> Stack<D> {
 
     fn take_flow_segment(&mut self, now: Instant, frame: &[u8], key: Key, segment: &Segment) {
         let Some(flow) = self.table.get_mut(key) else { return };
-        let verdict = judge(flow, segment, self.config.limits.rx_buffer);
+        let verdict = judge(now, flow, segment, self.config.limits.rx_buffer);
         flow.hear(now, segment);
         match verdict {
             Verdict::Pass => {
                 self.feed(now, frame, Destination::Flow(key));
                 self.serve(now, key);
             }
-            Verdict::Lift(sequence) => {
-                self.counters.acks_lifted += 1;
+            Verdict::Renumber(sequence) => {
+                self.counters.acks_renumbered += 1;
                 if let Some(frame) = with_sequence(frame, sequence) {
                     self.feed(now, &frame, Destination::Flow(key));
                 }
+                self.serve(now, key);
+            }
+            Verdict::FinApart => {
+                self.feed_fin_apart(now, frame, key, segment);
                 self.serve(now, key);
             }
             Verdict::InexactReset => self.challenge(now, key, segment),
@@ -120,9 +125,31 @@ impl<D: Device> Stack<D> {
                 flow.ended_by = Some(CloseReason::Aborted);
                 flow.socket_mut().abort();
                 self.serve(now, key);
+                // The number of our RST is not the one that the client expects: as by a stranger it is answered with that.
+                self.feed(now, frame, Destination::Misc);
             }
             Verdict::DuplicateAckOfFin => self.counters.acks_of_fin_repeated += 1,
         }
+    }
+
+    /// Lets smoltcp see a payload, and then, if it has all of it, the FIN behind it.
+    fn feed_fin_apart(&mut self, now: Instant, frame: &[u8], key: Key, segment: &Segment) {
+        let Some(payload) = without_fin(frame) else { return };
+        self.feed(now, &payload, Destination::Flow(key));
+        let Some(flow) = self.table.get(key) else { return };
+        let end = segment.sequence.wrapping_add(segment.len as u32 - 1);
+        if flow.remote_next() != end {
+            return;
+        }
+        let fin = FromClient {
+            tuple: &flow.tuple,
+            control: TcpControl::Fin,
+            sequence: end,
+            ack: segment.ack,
+            window: segment.window,
+            payload: &[],
+        };
+        self.feed(now, &fin.frame(self.config.mac, self.config.mac), Destination::Flow(key));
     }
 
     /// Whether a client uses the four-tuple of a connection in TIME-WAIT again, with a sequence number

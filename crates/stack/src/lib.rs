@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod admit;
+mod astray;
 mod challenge;
 mod config;
 mod deliver;
@@ -34,6 +35,7 @@ mod snapshot;
 mod stack;
 mod status;
 mod table;
+mod tickle;
 mod timers;
 mod udp;
 
@@ -42,6 +44,6 @@ pub use image::{FlowImage, TcpState};
 pub use parse::Tuple;
 pub use restore::RestoreRefused;
 pub use shadow::Misfit;
-pub use snapshot::SnapshotError;
+pub use snapshot::{FrozenStack, SnapshotError};
 pub use stack::{AddServiceError, Stack};
 pub use status::{Counters, Status};

@@ -14,6 +14,8 @@ use smoltcp::wire::{
     NdiscRepr,
 };
 
+use crate::stack::ETHERNET_HEADER;
+
 /// As many as smoltcp's own cache holds.
 const PLACES: usize = 1024;
 /// smoltcp forgets after 60 s.
@@ -23,7 +25,6 @@ const REFRESH_AFTER: Duration = Duration::from_secs(30);
 const DISPLACED_AFTER: u64 = PLACES as u64 / 2;
 /// Neighbour discovery is only believed with this hop limit (RFC 4861 §7.1).
 const NDP_HOP_LIMIT: u8 = 255;
-const ETHERNET_HEADER: usize = 14;
 
 #[derive(Clone, Copy)]
 struct Neighbour {
@@ -122,7 +123,7 @@ pub fn introduction(
 }
 
 /// A frame with a header and room for a payload.
-fn ethernet(
+pub(crate) fn ethernet(
     to: EthernetAddress,
     from: EthernetAddress,
     protocol: EthernetProtocol,

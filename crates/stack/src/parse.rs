@@ -12,6 +12,8 @@ use crate::forge::Negotiated;
 /// What a client takes that does not say (RFC 9293 §3.7.1).
 const MSS_V4: u16 = 536;
 const MSS_V6: u16 = 1_220;
+/// The FIN bit, in the 16-bit word of the header that it is in.
+const FIN: u32 = 1;
 /// The largest window scale (RFC 7323 §2.3).
 const SCALE_MAX: u8 = 14;
 
@@ -35,6 +37,7 @@ pub(crate) struct Segment {
     pub(crate) window: u16,
     pub(crate) syn: bool,
     pub(crate) rst: bool,
+    pub(crate) fin: bool,
     /// What it takes of the sequence space: payload, SYN and FIN.
     pub(crate) len: usize,
 }
@@ -99,6 +102,7 @@ fn ip(protocol: EthernetProtocol, bytes: &[u8]) -> Option<Packet<'_>> {
             // Only the first fragment has a transport header, and smoltcp reassembles nothing here.
             let packet = Ipv4Packet::new_checked(bytes).ok()?;
             let whole = !packet.more_frags() && packet.frag_offset() == 0;
+            let whole = whole && packet.verify_checksum();
             whole.then(|| Packet {
                 source: packet.src_addr().into(),
                 destination: packet.dst_addr().into(),
@@ -121,9 +125,11 @@ fn ip(protocol: EthernetProtocol, bytes: &[u8]) -> Option<Packet<'_>> {
     }
 }
 
+/// A segment that arrived as it was sent: what the filter does about one cannot be undone when
+/// smoltcp finds it damaged.
 fn tcp(ip: &Packet<'_>) -> Option<Segment> {
     let packet = TcpPacket::new_checked(ip.payload).ok()?;
-    Some(Segment {
+    packet.verify_checksum(&ip.source, &ip.destination).then(|| Segment {
         tuple: Tuple {
             remote: socket_addr(ip.source, packet.src_port()),
             local: socket_addr(ip.destination, packet.dst_port()),
@@ -133,6 +139,7 @@ fn tcp(ip: &Packet<'_>) -> Option<Segment> {
         window: packet.window_len(),
         syn: packet.syn(),
         rst: packet.rst(),
+        fin: packet.fin(),
         len: packet.segment_len(),
     })
 }
@@ -162,18 +169,38 @@ pub(crate) fn offered(frame: &[u8]) -> Option<Negotiated> {
     Some(offered)
 }
 
-/// A copy of a frame with a TCP segment, with another sequence number. The checksum is brought forward
-/// (RFC 1624), not made anew: what was damaged stays damaged.
+/// A copy of a frame with a TCP segment, with another sequence number.
 pub(crate) fn with_sequence(frame: &[u8], sequence: u32) -> Option<Vec<u8>> {
+    edited(frame, |packet| {
+        let old = packet.seq_number().0 as u32;
+        packet.set_seq_number(TcpSeqNumber(sequence as i32));
+        (old, sequence)
+    })
+}
+
+/// A copy of a frame with a TCP segment that has a FIN, without it.
+pub(crate) fn without_fin(frame: &[u8]) -> Option<Vec<u8>> {
+    edited(frame, |packet| {
+        packet.set_fin(false);
+        (FIN, 0)
+    })
+}
+
+/// A copy of a frame with a TCP segment, changed. The checksum is brought forward from the old bits to the new ones
+/// (RFC 1624), which is cheaper than to make it anew.
+fn edited(
+    frame: &[u8],
+    change: impl FnOnce(&mut TcpPacket<&mut [u8]>) -> (u32, u32),
+) -> Option<Vec<u8>> {
     let ethernet = EthernetFrame::new_checked(frame).ok()?;
     let ip = ip(ethernet.ethertype(), ethernet.payload())?;
     let packet = TcpPacket::new_checked(ip.payload).ok()?;
-    let (old, checksum) = (packet.seq_number().0 as u32, packet.checksum());
+    let checksum = packet.checksum();
     let start = frame.len() - ethernet.payload().len() + ip.header_len;
     let mut copy = frame.to_vec();
     let mut packet = TcpPacket::new_unchecked(copy.get_mut(start..start + ip.payload.len())?);
-    packet.set_seq_number(TcpSeqNumber(sequence as i32));
-    packet.set_checksum(carried(checksum, old, sequence));
+    let (old, new) = change(&mut packet);
+    packet.set_checksum(carried(checksum, old, new));
     Some(copy)
 }
 

@@ -83,6 +83,10 @@ impl<D: Device> Stack<D> {
         if self.journal.is_none() || unlogged {
             return;
         }
+        // Of a service that is left out only what connections there are is told.
+        if !self.is_replicated(port) && !matches!(event, Event::Closed { .. }) {
+            return;
+        }
         let flow = key.and_then(|key| self.table.get(key));
         let window = flow.map_or(0, |flow| flow.window);
         let entry = match *event {
@@ -124,6 +128,10 @@ impl<D: Device> Stack<D> {
     /// Records what the client will be told that we have, and the service does not want to know yet.
     pub(crate) fn record_received(&mut self, now: Instant, key: Key) {
         if self.journal.is_none() {
+            return;
+        }
+        let listener = self.table.get(key).and_then(|flow| self.listeners.get(flow.listener));
+        if listener.is_none_or(|listener| !listener.replicated) {
             return;
         }
         let Some(flow) = self.table.get_mut(key) else { return };

@@ -23,8 +23,8 @@
 //! before them: the client may have all of it, and takes nothing from below. They are left out when the
 //! client's FIN is here, when our window is closed, and when the client was heard first, at the number
 //! that is expected: then nothing is missing, or it moves by itself. A client with nothing on its way
-//! ignores them. They are sent once in the life of a restored flow and ask for no answer, so that they
-//! cannot loop.
+//! ignores them. They are sent once in the life of a restored flow, and to every client when a rival has yielded that
+//! may have taken what it sent; they ask for no answer, so that they cannot loop.
 //!
 //! They do not move every client: one that negotiated SACK may count only duplicates that bear a SACK
 //! block (RFC 6675 §2, Linux among them), and there is none to bear unless later segments arrive. Such a
@@ -33,7 +33,7 @@
 use locum_types::Instant;
 use smoltcp::iface::{Interface, SocketSet};
 use smoltcp::phy::Device;
-use smoltcp::wire::{EthernetAddress, EthernetFrame, EthernetProtocol, TcpControl};
+use smoltcp::wire::{EthernetAddress, TcpControl};
 
 use crate::Limits;
 use crate::flow::{Flow, Past};
@@ -41,7 +41,7 @@ use crate::forge::FromClient;
 use crate::image::FlowImage;
 use crate::service::FlowId;
 use crate::slot::Slot;
-use crate::stack::{ETHERNET_HEADER, Stack};
+use crate::stack::Stack;
 use crate::table::Key;
 
 /// So many duplicates start a fast retransmission (RFC 5681 §3.2).
@@ -115,7 +115,11 @@ impl<D: Device> Stack<D> {
     /// over, or no copy of its output was kept, as is done while there is a journal.
     pub fn image(&mut self, flow: FlowId) -> Option<FlowImage> {
         match self.table.find_id(flow) {
-            Some(key) => self.table.get_mut(key)?.image(),
+            Some(key) => {
+                let flow = self.table.get_mut(key)?;
+                let listener = self.listeners.get(flow.listener)?;
+                if listener.replicated { flow.image() } else { Some(flow.outline()) }
+            }
             None => self.shadows.image(flow),
         }
     }
@@ -130,6 +134,18 @@ impl<D: Device> Stack<D> {
         };
         flow.replace_socket(forged);
         true
+    }
+
+    /// Makes the clients of all connections move, after some were served by another node for a while: what they sent to
+    /// it is lost.
+    pub fn nudge_clients(&mut self) {
+        for key in self.table.keys() {
+            if let Some(flow) = self.table.get_mut(key) {
+                flow.client_waits = true;
+                flow.has_spoken = true;
+            }
+            self.enqueue(key);
+        }
     }
 
     /// Sends the duplicates, once the acknowledgement that they duplicate has left: `sent` just now, or
@@ -184,17 +200,7 @@ pub(crate) fn question(us: EthernetAddress, flow: &Flow, number: u32) -> Vec<u8>
         window: flow.window,
         payload: &[0],
     };
-    let packet = below.packet();
-    let mut bytes = vec![0; ETHERNET_HEADER + packet.len()];
-    let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
-    frame.set_dst_addr(us);
-    frame.set_src_addr(us);
-    frame.set_ethertype(match flow.tuple.remote.is_ipv4() {
-        true => EthernetProtocol::Ipv4,
-        false => EthernetProtocol::Ipv6,
-    });
-    frame.payload_mut().copy_from_slice(&packet);
-    bytes
+    below.frame(us, us)
 }
 
 /// Makes the socket in `set` send the duplicates.
@@ -291,6 +297,29 @@ impl Flow {
         }
     }
 
+    /// What other nodes know of a connection whose service is left out of the log: that it is there.
+    fn outline(&self) -> FlowImage {
+        FlowImage {
+            id: self.id,
+            tuple: self.tuple,
+            negotiated: self.negotiated,
+            local_isn: self.local_isn,
+            remote_isn: self.first_byte.wrapping_sub(1),
+            via: self.via,
+            delivered: 0,
+            held: Vec::new(),
+            acked: 0,
+            unacked: Vec::new(),
+            window: self.window,
+            opened: false,
+            paused: false,
+            client_fin: false,
+            finished: false,
+            closing: false,
+            fin_acked: false,
+        }
+    }
+
     fn image(&mut self) -> Option<FlowImage> {
         if self.ended_by.is_some() || self.is_over() {
             return None;
@@ -307,23 +336,17 @@ impl Flow {
         let peeked = self.socket_mut().peek_slice(&mut held).unwrap_or(0);
         held.truncate(peeked);
         Some(FlowImage {
-            id: self.id,
-            tuple: self.tuple,
-            negotiated: self.negotiated,
-            local_isn: self.local_isn,
-            remote_isn: self.first_byte.wrapping_sub(1),
-            via: self.via,
             delivered: self.delivered,
             held,
             acked: self.acked,
             unacked,
-            window: self.window,
             opened: self.opened,
             paused: self.paused,
             client_fin: self.opened && self.client_finished(),
             finished: self.finished,
             closing: self.closing,
             fin_acked: self.closing && self.unacked == 0 && self.fin_is_acked(),
+            ..self.outline()
         })
     }
 }

@@ -109,6 +109,10 @@ impl<D: Device> Stack<D> {
                 flow.probe(now);
                 return;
             }
+            Overdue::Astray => {
+                flow.remind(now);
+                return;
+            }
             Overdue::Stalled => {
                 self.counters.flows_nudged += 1;
                 flow.nudge(now);

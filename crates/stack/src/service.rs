@@ -129,6 +129,29 @@ pub struct RestoreError {
     pub why: String,
 }
 
+/// The state of a service at one moment.
+pub trait FrozenState: Send {
+    /// Appends the next bytes of the snapshot to `out`: about `limit`, which is at least 1, and more only where one
+    /// value is larger. Returns whether there are more.
+    fn write(&mut self, limit: usize, out: &mut Vec<u8>) -> bool;
+}
+
+/// A state that is bytes already.
+struct WrittenState {
+    state: Vec<u8>,
+    written: usize,
+}
+
+impl FrozenState for WrittenState {
+    fn write(&mut self, limit: usize, out: &mut Vec<u8>) -> bool {
+        let rest = &self.state[self.written..];
+        let part = &rest[..rest.len().min(limit)];
+        out.extend_from_slice(part);
+        self.written += part.len();
+        self.written < self.state.len()
+    }
+}
+
 /// A service behind the service address.
 pub trait Service: Send {
     /// The kind, as in the configuration file.
@@ -152,6 +175,23 @@ pub trait Service: Send {
 
     /// Appends all state that future behaviour depends on, versioned, to `out`.
     fn snapshot(&self, out: &mut Vec<u8>);
+
+    /// Appends the part of the state that is to be compared with another instance's: by the same number the same
+    /// part, and by many numbers all of it. A service with so much state that clients would notice how long that
+    /// takes has its own parts; this one appends all of it.
+    fn part(&self, number: u64, out: &mut Vec<u8>) {
+        let _ = number;
+        self.snapshot(out);
+    }
+
+    /// Freezes the state as it is now, to be written out while the service goes on: byte for byte what
+    /// [`Service::snapshot`] writes now. A service with so much state that clients would notice how long that
+    /// takes has its own way; this one writes it at once.
+    fn freeze(&self) -> Box<dyn FrozenState> {
+        let mut state = Vec::new();
+        self.snapshot(&mut state);
+        Box::new(WrittenState { state, written: 0 })
+    }
 
     /// Replaces the state by a snapshot of another instance of this service.
     fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError>;

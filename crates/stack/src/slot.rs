@@ -1,6 +1,6 @@
 //! A device that holds exactly one received frame, the one the stack has just looked at.
 
-use smoltcp::phy::{Device, DeviceCapabilities, RxToken};
+use smoltcp::phy::{Checksum, Device, DeviceCapabilities, RxToken};
 use smoltcp::time::Instant;
 
 /// Hands one frame to smoltcp; transmits by the device behind it.
@@ -12,6 +12,10 @@ pub(crate) struct Slot<'a, D: Device> {
 impl<'a, D: Device> Slot<'a, D> {
     pub(crate) fn new(frame: &'a [u8], device: &'a mut D) -> Self {
         Slot { frame: Some(frame), device }
+    }
+
+    pub(crate) fn empty(device: &'a mut D) -> Self {
+        Slot { frame: None, device }
     }
 }
 
@@ -35,8 +39,11 @@ impl<D: Device> Device for Slot<'_, D> {
         self.device.transmit(now)
     }
 
+    /// TCP checksums were looked at with the rest of the header.
     fn capabilities(&self) -> DeviceCapabilities {
-        self.device.capabilities()
+        let mut capabilities = self.device.capabilities();
+        capabilities.checksum.tcp = Checksum::Tx;
+        capabilities
     }
 }
 

@@ -1,9 +1,12 @@
 //! The whole state of a stack at a position of the log: its services, and its connections.
 //!
-//! Layout: the length of the head in four bytes, least significant first; the head ([postcard]); what each
-//! service wrote, one after the other.
+//! A snapshot is taken at once and written out in parts, while the stack goes on: [`FrozenStack`]. Layout: what
+//! each service wrote, one after the other; the head ([postcard]), which has their lengths; its length in four
+//! bytes, least significant first.
 //!
 //! [postcard]: https://postcard.jamesmunns.com/wire-format
+
+use std::collections::VecDeque;
 
 use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Instant, LogPosition};
@@ -12,11 +15,11 @@ use smoltcp::phy::Device;
 
 use crate::image::FlowImage;
 use crate::record::ServiceTime;
-use crate::service::RestoreError;
+use crate::service::{FrozenState, RestoreError};
 use crate::shadow::Misfit;
-use crate::stack::Stack;
+use crate::stack::{Listener, Stack};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const LEN_BYTES: usize = 4;
 
 /// Why a snapshot cannot be used.
@@ -67,6 +70,47 @@ struct ServiceHead {
     len: u64,
 }
 
+/// The whole state of a stack at one moment, on its way to be bytes.
+pub struct FrozenStack {
+    head: Head,
+    /// The states of services that are not written yet, in the order of the head's.
+    states: VecDeque<Box<dyn FrozenState>>,
+    is_whole: bool,
+}
+
+impl FrozenStack {
+    /// The position of the log at which it was taken.
+    pub const fn position(&self) -> LogPosition {
+        LogPosition(self.head.position)
+    }
+
+    /// Appends the next bytes of the snapshot to `out`: about `limit`, which is at least 1. Returns whether there
+    /// are more.
+    pub fn write(&mut self, limit: usize, out: &mut Vec<u8>) -> bool {
+        let start = out.len();
+        while let Some(state) = self.states.front_mut() {
+            let left = limit.saturating_sub(out.len() - start);
+            if left == 0 {
+                return true;
+            }
+            let before = out.len();
+            let has_more = state.write(left, out);
+            let index = self.head.services.len() - self.states.len();
+            self.head.services[index].len += (out.len() - before) as u64;
+            if !has_more {
+                self.states.pop_front();
+            }
+        }
+        if !std::mem::replace(&mut self.is_whole, true) {
+            // Plain data of known size: there is nothing in it that cannot be written.
+            let head = postcard::to_stdvec(&self.head).unwrap_or_default();
+            out.extend_from_slice(&head);
+            out.extend_from_slice(&(head.len() as u32).to_le_bytes());
+        }
+        false
+    }
+}
+
 impl<D: Device> Stack<D> {
     /// Every connection as it is now: those that live here, then those that are followed, each in the order of their
     /// numbers.
@@ -80,25 +124,29 @@ impl<D: Device> Stack<D> {
     /// What the services write into a snapshot, one after the other.
     pub fn service_states(&self) -> Vec<u8> {
         let mut states = Vec::new();
-        self.listeners.iter().for_each(|listener| listener.service.snapshot(&mut states));
+        self.replicated().for_each(|listener| listener.service.snapshot(&mut states));
         states
+    }
+
+    /// The part of the services' state that is to be compared with another node's at this position.
+    pub fn state_part(&self, number: u64) -> Vec<u8> {
+        let mut part = Vec::new();
+        self.replicated().for_each(|listener| listener.service.part(number, &mut part));
+        part
+    }
+
+    fn replicated(&self) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter().filter(|listener| listener.replicated)
     }
 
     /// Everything that a copy of this stack needs to go on with the entries that come after
     /// [`Stack::position`].
-    pub fn snapshot(&mut self, now: Instant) -> Vec<u8> {
-        let mut bodies = Vec::new();
-        let mut services = Vec::with_capacity(self.listeners.len());
-        for listener in &self.listeners {
-            let start = bodies.len();
-            listener.service.snapshot(&mut bodies);
-            let kind = listener.service.kind().to_owned();
-            services.push(ServiceHead {
-                port: listener.port,
-                kind,
-                len: (bodies.len() - start) as u64,
-            });
-        }
+    pub fn freeze(&mut self, now: Instant) -> FrozenStack {
+        let service = |listener: &Listener| ServiceHead {
+            port: listener.port,
+            kind: listener.service.kind().to_owned(),
+            len: 0,
+        };
         let mut flows = self.images();
         if sabotaged(Sabotage::SnapshotIncomplete) {
             flows.pop();
@@ -108,16 +156,11 @@ impl<D: Device> Stack<D> {
             time: self.time.at(now).as_nanos(),
             position: self.position.0,
             highest: self.table.highest_id().max(self.shadows.highest()),
-            services,
+            services: self.replicated().map(service).collect(),
             flows,
         };
-        // Plain data of known size: there is nothing in it that cannot be written.
-        let head = postcard::to_stdvec(&head).unwrap_or_default();
-        let mut snapshot = Vec::with_capacity(LEN_BYTES + head.len() + bodies.len());
-        snapshot.extend_from_slice(&(head.len() as u32).to_le_bytes());
-        snapshot.extend_from_slice(&head);
-        snapshot.extend_from_slice(&bodies);
-        snapshot
+        let states = self.replicated().map(|listener| listener.service.freeze()).collect();
+        FrozenStack { head, states, is_whole: false }
     }
 
     /// Becomes a copy of the stack that made the snapshot: a follower, at its position.
@@ -133,7 +176,7 @@ impl<D: Device> Stack<D> {
             let (body, rest) = bodies.split_at_checked(len).ok_or(SnapshotError::Damaged)?;
             bodies = rest;
             let found = self.listeners.iter_mut().find(|listener| listener.port == port);
-            match found.filter(|listener| listener.service.kind() == kind) {
+            match found.filter(|it| it.replicated && it.service.kind() == kind) {
                 Some(listener) => listener.service.restore(body)?,
                 None => return Err(SnapshotError::NoService { port, kind }),
             }
@@ -150,6 +193,8 @@ impl<D: Device> Stack<D> {
 
 /// The head, and what services wrote.
 fn split(snapshot: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = snapshot.split_first_chunk::<LEN_BYTES>()?;
-    rest.split_at_checked(u32::from_le_bytes(*len) as usize)
+    let (rest, len) = snapshot.split_last_chunk::<LEN_BYTES>()?;
+    let (bodies, head) =
+        rest.split_at_checked(rest.len().checked_sub(u32::from_le_bytes(*len) as usize)?)?;
+    Some((head, bodies))
 }

@@ -14,7 +14,9 @@ use crate::neighbours::Neighbours;
 use crate::record::ServiceTime;
 use crate::service::{CloseReason, FlowId, Service};
 use crate::shadow::Shadows;
+use crate::slot::Slot;
 use crate::table::{Key, Table};
+use crate::tickle::Tickles;
 use crate::timers::Timers;
 use crate::udp::UdpPort;
 use crate::{Config, Counters, Status};
@@ -42,6 +44,8 @@ pub(crate) struct Listener {
     pub(crate) port: u16,
     pub(crate) service: Box<dyn Service>,
     pub(crate) udp: Option<UdpPort>,
+    /// Whether it is in the log, and so survives this node.
+    pub(crate) replicated: bool,
 }
 
 /// A TCP/IP stack with the services behind it.
@@ -76,6 +80,8 @@ pub struct Stack<D: Device> {
     pub(crate) shadows: Shadows,
     /// Those that are to come to life, in order.
     pub(crate) asleep: VecDeque<FlowId>,
+    /// Clients of those that are lost.
+    pub(crate) tickles: Tickles,
 }
 
 impl<D: Device> Stack<D> {
@@ -83,7 +89,7 @@ impl<D: Device> Stack<D> {
     pub fn new(config: Config, mut device: D, now: Instant) -> Self {
         let mut settings = InterfaceConfig::new(HardwareAddress::Ethernet(config.mac));
         settings.random_seed = config.seed;
-        let mut interface = Interface::new(settings, &mut device, now.into());
+        let mut interface = Interface::new(settings, &mut Slot::empty(&mut device), now.into());
         interface.update_ip_addrs(|addresses| {
             for address in &config.addresses {
                 if addresses.push(*address).is_err() {
@@ -113,6 +119,7 @@ impl<D: Device> Stack<D> {
             time: ServiceTime::default(),
             shadows: Shadows::new(config.isn_key, config.limits.tx_buffer),
             asleep: VecDeque::new(),
+            tickles: Tickles::default(),
             config,
             device,
         }
@@ -134,8 +141,20 @@ impl<D: Device> Stack<D> {
             ),
             false => None,
         };
-        self.listeners.push(Listener { port, service, udp });
+        self.listeners.push(Listener { port, service, udp, replicated: true });
         Ok(())
+    }
+
+    /// Keeps the service on `port` out of the log: other nodes know of its connections, but not what they say.
+    /// At a takeover they end, and it starts with what the other node's own instance knows.
+    pub fn leave_out(&mut self, port: u16) {
+        if let Some(index) = self.listener(port) {
+            self.listeners[index].replicated = false;
+        }
+    }
+
+    pub(crate) fn is_replicated(&self, port: u16) -> bool {
+        self.listener(port).is_none_or(|index| self.listeners[index].replicated)
     }
 
     /// Does a bounded amount of work: frames first, each with what it leads to, then timers, ticks, flows
@@ -143,11 +162,12 @@ impl<D: Device> Stack<D> {
     pub fn poll(&mut self, now: Instant) -> bool {
         let more_frames = self.take_frames(now);
         let more_asleep = self.awaken_some(now);
+        let more_lost = self.tickle_some(now);
         let more_timers = self.run_timers(now);
         self.tick(now);
         let more_flows = self.serve_dirty(now);
         let more_rest = self.send_rest(now);
-        more_frames || more_asleep || more_timers || more_flows || more_rest
+        more_frames || more_asleep || more_lost || more_timers || more_flows || more_rest
     }
 
     /// When the next poll is due at the latest, and why.
@@ -163,6 +183,7 @@ impl<D: Device> Stack<D> {
             self.timers.next().map(|at| (at, "flow timer")),
             ticks.min().map(|at| (self.time.local(at), "service tick")),
             self.rest_at.map(|at| (at, "datagrams")),
+            self.tickles.next().map(|at| (at, "clients of lost connections")),
         ];
         deadlines.into_iter().flatten().min_by_key(|&(at, _)| at)
     }

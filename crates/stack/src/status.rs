@@ -24,7 +24,7 @@ pub struct Counters {
     pub frames_udp: u64,
     /// Everything else: ARP, NDP, ICMP, UDP to closed ports.
     pub frames_other: u64,
-    /// TCP or UDP that ends before its header does.
+    /// TCP or UDP that ends before its header does, and TCP with another checksum than its own.
     pub frames_malformed: u64,
     /// Connections accepted: their SYN was answered.
     pub flows_accepted: u64,
@@ -34,6 +34,8 @@ pub struct Counters {
     pub flows_restored: u64,
     /// Connections of the former active node that could not be restored.
     pub flows_lost: u64,
+    /// Clients of lost connections that were asked, so that they learn of it.
+    pub clients_tickled: u64,
     /// Clients of those that were made to retransmit.
     pub clients_nudged: u64,
     /// Connections that ended, for whatever reason.
@@ -50,8 +52,8 @@ pub struct Counters {
     pub resets_inexact: u64,
     /// Duplicate acknowledgements that would have made smoltcp forget its FIN.
     pub acks_of_fin_repeated: u64,
-    /// Acknowledgements with an old sequence number that were taken all the same.
-    pub acks_lifted: u64,
+    /// Acknowledgements with a sequence number below or beyond the window that were taken all the same.
+    pub acks_renumbered: u64,
     /// SYNs that took over the four-tuple of a connection in TIME-WAIT (RFC 6191).
     pub time_waits_reused: u64,
     /// Clients asked whether they live.

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::raw::{Raw, poll, run};
+use common::raw::{Answer, Raw, poll, run};
 use common::{CLIENT_V6, SERVER_V6, config, millis, seconds, server};
 use locum_stack::Limits;
 use locum_types::Instant;
@@ -136,4 +136,65 @@ fn fragments_are_nobodys_segments() {
     stack.device_mut().push(&frame);
     assert_eq!(poll(&mut stack, NOW), []);
     assert_eq!((stack.status().flows, stack.status().counters.frames_tcp), (0, 0));
+}
+
+/// The filter sees segments before smoltcp does. None of its verdicts may rest on a damaged one: a flipped bit in an
+/// acknowledgement number reads as a client that another node has answered.
+#[test]
+fn a_damaged_segment_does_nothing() {
+    for control in [TcpControl::Psh, TcpControl::None, TcpControl::Rst, TcpControl::Fin] {
+        let (mut stack, service) = server(config(Limits::default()));
+        let mut peer = Raw::new(40_000);
+        peer.connect(&mut stack, NOW);
+        let whole = peer.frame(control, b"data");
+        // From the IP header on: nothing protects the addresses of the frame here.
+        for bit in 14 * 8..whole.len() * 8 {
+            let mut frame = whole.clone();
+            frame[bit / 8] ^= 1 << (bit % 8);
+            stack.device_mut().push(&frame);
+            assert_eq!(poll(&mut stack, NOW), [], "{control:?}, bit {bit}");
+        }
+        assert_eq!(stack.status().flows, 1);
+        assert!(service.notes().closed().is_empty());
+    }
+}
+
+/// Every two seconds for a minute a segment with numbers of its own; `agrees`: the client answers probes. Returns
+/// whether it was told, by the number that it expects, that the connection is over.
+fn is_ended_by(far: &Raw, agrees: bool) -> bool {
+    let (mut stack, _) = server(config(Limits::default()));
+    let mut now = NOW;
+    let mut client = Raw::new(40_000);
+    client.connect(&mut stack, now);
+    for _ in 0..30 {
+        stack.device_mut().push(&far.frame(TcpControl::Psh, b"data"));
+        let until = now + seconds(2);
+        let answers = run(&mut stack, &mut now, until);
+        let is_end = |answer: &Answer| answer.is_reset() && Some(answer.sequence) == far.ack;
+        if answers.iter().any(is_end) {
+            assert_eq!(stack.status().flows, 0);
+            return true;
+        }
+        if agrees && answers.iter().any(|answer| answer.len == 1) {
+            client.send(&mut stack, now, TcpControl::None, &[]);
+        }
+    }
+    assert_eq!(stack.status().flows, 1);
+    false
+}
+
+/// After two nodes were active, one of them knows less than a client. Whoever only guesses is contradicted by the client.
+#[test]
+fn a_client_that_went_on_elsewhere_is_told_unless_somebody_only_says_so() {
+    let (mut stack, _) = server(config(Limits::default()));
+    let mut client = Raw::new(40_000);
+    client.connect(&mut stack, NOW);
+    let ack = client.ack.unwrap();
+    let sequence = client.sequence.wrapping_add(200_000);
+    for far in [Raw { sequence, ..client }, Raw { ack: Some(ack.wrapping_add(200_000)), ..client }]
+    {
+        assert!(is_ended_by(&far, false), "{far:?}");
+    }
+    let far = Raw { sequence, ..client };
+    assert!(!is_ended_by(&far, true), "{far:?}");
 }

@@ -76,7 +76,7 @@ pub enum Cause {
         /// Why it did.
         reason: ResignReason,
     },
-    /// Another active node has the better claim: a higher (term, priority, id).
+    /// Another active node has the better claim: a higher (term, copy of the log, priority, id).
     Rival {
         /// The node with the better claim.
         peer: NodeId,

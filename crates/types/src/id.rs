@@ -90,9 +90,19 @@ impl fmt::Display for BootNonce {
 pub struct LogPosition(pub u64);
 
 impl LogPosition {
-    /// In beats: whatever has left is in this copy. Copies of which that holds are equally good, though what each
-    /// knows of the others' last entries is out of date all the time.
-    pub const COMPLETE: LogPosition = LogPosition(u64::MAX);
+    const COMPLETE: u64 = 1 << 63;
+
+    /// In beats: whatever has left is in this copy, as of in-sync set number `generation`. Copies of one generation
+    /// are equally good, though what each knows of the others' last entries is out of date all the time; one of a later
+    /// generation has what those that were left behind may lack.
+    pub const fn complete(generation: u64) -> LogPosition {
+        LogPosition(LogPosition::COMPLETE | generation)
+    }
+
+    /// Whether this is a whole copy, of some generation.
+    pub const fn is_complete(self) -> bool {
+        self.0 >= LogPosition::COMPLETE
+    }
 
     /// The position of the next entry.
     pub const fn next(self) -> LogPosition {

@@ -59,11 +59,13 @@ pub enum Sabotage {
     SnapshotIncomplete,
     /// An entry is applied twice.
     EntryTwice,
+    /// A follower is left behind, and the in-sync set keeps its number.
+    GenerationKept,
 }
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 26] = [
+    pub const ALL: [Sabotage; 27] = [
         Sabotage::GateOpen,
         Sabotage::LeaseIgnored,
         Sabotage::PauseUnnoticed,
@@ -90,6 +92,7 @@ impl Sabotage {
         Sabotage::AckUnlogged,
         Sabotage::SnapshotIncomplete,
         Sabotage::EntryTwice,
+        Sabotage::GenerationKept,
     ];
 }
 

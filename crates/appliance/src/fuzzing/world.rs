@@ -383,8 +383,10 @@ impl World {
 
 impl Station {
     fn new(stage: &Stage, services: Services, id: u8, life: u64, now: Instant) -> Self {
-        let services =
-            services().into_iter().map(|(port, service)| ServicePort { port, service }).collect();
+        let services = services()
+            .into_iter()
+            .map(|(port, service)| ServicePort { port, service, replicate: true })
+            .collect();
         let node =
             Node::new(&stage.config(id), stage.seeds(id, life), stage.beat_port, services, now)
                 .expect("each service has a port of its own");

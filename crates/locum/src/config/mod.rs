@@ -21,6 +21,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use locum_appliance::Prefer;
 use locum_gate::MacMode;
 use locum_services::ServiceConfig;
 use locum_types::{GroupId, NodeId, Priority};
@@ -146,6 +147,8 @@ pub struct Replication {
     pub port: u16,
     /// Bytes of recent entries that are kept for followers.
     pub buffer: usize,
+    /// What matters more when nodes cannot know enough.
+    pub prefer: Prefer,
 }
 
 /// A service and where it listens.
@@ -155,6 +158,8 @@ pub struct Service {
     pub port: u16,
     /// What listens there.
     pub service: ServiceConfig,
+    /// Whether it survives a takeover, where anything does.
+    pub replicate: bool,
 }
 
 /// Bounds of the service stack; `None`: the stack's default.
@@ -230,7 +235,11 @@ impl Draft {
             Some(Peer { id: peer.id?.value, address: peer.address?.value.into() })
         };
         let service = |service: read::DraftService| {
-            Some(Service { port: service.port?.value, service: service.service?.0 })
+            Some(Service {
+                port: service.port?.value,
+                service: service.service?.0,
+                replicate: service.replicate,
+            })
         };
         let mut peers = self.peers?.into_iter().map(peer).collect::<Option<Vec<Peer>>>()?;
         peers.sort_by_key(|peer| peer.id);

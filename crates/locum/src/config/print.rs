@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use locum_appliance::Prefer;
 use locum_gate::MacMode;
 use locum_services::ServiceConfig;
 use toml::Value;
@@ -26,6 +27,7 @@ impl Config {
             out.item("service");
             out.text("kind", service.service.kind());
             out.bare("port", service.port);
+            out.bare("replicate", service.replicate);
             if let ServiceConfig::Http { root } = &service.service {
                 out.path("root", root);
             }
@@ -96,6 +98,13 @@ impl Config {
         if let Some(replication) = &self.replication {
             out.bare("port", replication.port);
             out.bare("buffer", replication.buffer);
+            out.text(
+                "prefer",
+                match replication.prefer {
+                    Prefer::Availability => "availability",
+                    Prefer::Consistency => "consistency",
+                },
+            );
         }
     }
 

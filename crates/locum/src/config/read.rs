@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use locum_appliance::Prefer;
 use locum_gate::MacMode;
 use locum_services::ServiceConfig;
 use locum_stack::service::Transports;
@@ -88,6 +89,7 @@ pub(super) struct DraftHeartbeat {
 pub(super) struct DraftService {
     pub(super) port: Option<At<u16>>,
     pub(super) service: Option<(ServiceConfig, Transports)>,
+    pub(super) replicate: bool,
 }
 
 /// The plain value of a key that needs no place any more.
@@ -213,9 +215,12 @@ impl Reader<'_> {
         let port = section.optional("port", "3781", value::number(1..=u16::MAX));
         let range = REPLICATION_BUFFER_MIN..=REPLICATION_BUFFER_MAX;
         let buffer = section.optional("buffer", "67108864", value::number(range));
+        let wishes = [("availability", Prefer::Availability), ("consistency", Prefer::Consistency)];
+        let prefer = section.optional("prefer", "\"availability\"", value::word(&wishes));
         enabled.then(|| Replication {
             port: plain(port).unwrap_or(REPLICATION_PORT),
             buffer: plain(buffer).unwrap_or(REPLICATION_BUFFER),
+            prefer: plain(prefer).unwrap_or_default(),
         })
     }
 
@@ -237,6 +242,7 @@ impl Reader<'_> {
             self.report_foreign(section, kind, "memory_limit", "kv");
             None
         };
+        let replicate = plain(section.optional("replicate", "true", value::flag)).unwrap_or(true);
         let place = root.as_ref().map_or(section.place(), |root| &root.place).clone();
         let config = match kind {
             Some("echo") => Some(ServiceConfig::Echo),
@@ -250,7 +256,7 @@ impl Reader<'_> {
             let transports = self.accept(&place, self.outside.transports(&config))?;
             Some((config, transports))
         });
-        DraftService { port, service }
+        DraftService { port, service, replicate }
     }
 
     /// Reports a key that belongs to another kind of service.

@@ -58,6 +58,7 @@ impl HeartbeatThread {
         self.receive_beats();
         self.receive_messages();
         self.watch_stack(Clock.now());
+        self.mind_deafness(Clock.now());
         self.report_position(Clock.now());
         self.half.end_turn(Clock.now());
         // Before the offer leaves: the successor may answer at once.
@@ -72,7 +73,7 @@ impl HeartbeatThread {
             self.stack.wake();
         }
         if let Some(announcement) = self.half.take_announcement() {
-            let sent = self.stack.send(ToStack::Announce);
+            let sent = self.stack.send(ToStack::Announce(announcement));
             if sent && announcement == Announcement::First {
                 self.held_until = Some(Clock.now() + ANNOUNCEMENT_MAX);
             }
@@ -146,6 +147,15 @@ impl HeartbeatThread {
         if hung != self.stack_hung {
             self.stack_hung = hung;
             self.report_health(now);
+        }
+    }
+
+    /// Without a link of their own beats are read by the stack thread: while that is busy, the silence of
+    /// others says nothing about them.
+    fn mind_deafness(&mut self, now: Instant) {
+        let busy = self.words.stack_busy_since().filter(|_| self.links.dedicated().is_none());
+        if busy.is_some_and(|since| now - since > self.half.interval()) {
+            self.half.handle(now, Input::Deaf);
         }
     }
 

@@ -104,6 +104,7 @@ fn work(config: &Config, links: Links, will_writer: Option<WillWriter>) -> anyho
         priorities: Arc::clone(&priorities),
         words: Arc::clone(&words),
         health: Health::Ok,
+        health_at: now,
         released: false,
     };
     let heartbeat_thread = HeartbeatThread {
@@ -161,9 +162,12 @@ fn node_config(config: &Config, mtu: usize) -> NodeConfig {
         gateways: config.group.gateways.clone(),
         limits,
         mtu,
-        replication: config
-            .replication
-            .map(|with| Replication { port: with.port, buffer: with.buffer }),
+        replication: config.replication.map(|with| Replication {
+            port: with.port,
+            buffer: with.buffer,
+            prefer: with.prefer,
+            compare_every: Replication::COMPARE_EVERY,
+        }),
     }
 }
 
@@ -171,7 +175,7 @@ fn services(config: &Config) -> anyhow::Result<Vec<ServicePort>> {
     let epoch = wall_clock_at_boot();
     let build = |service: &crate::config::Service| {
         let built = service.service.build_at(epoch)?;
-        Ok(ServicePort { port: service.port, service: built })
+        Ok(ServicePort { port: service.port, service: built, replicate: service.replicate })
     };
     config.services.iter().map(build).collect()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use locum_appliance::{HeartbeatStatus, NodeConfig, Port, ServiceStatus};
+use locum_appliance::{Announcement, HeartbeatStatus, NodeConfig, Port, ServiceStatus};
 use locum_gate::Sighting;
 use locum_link::Waker;
 use locum_monitor::{Event, Input};
@@ -53,7 +53,7 @@ pub(super) enum ToHeartbeat {
 /// To the stack thread.
 pub(super) enum ToStack {
     /// Start the announcement burst, again.
-    Announce,
+    Announce(Announcement),
     /// A peer has died: nothing waits for it.
     PeerDown(NodeId),
     /// Somebody wants to know how it is.
@@ -144,6 +144,8 @@ pub(super) struct Words {
     position: AtomicU64,
     /// When the stack thread last came round; written by it alone.
     stack_turn: AtomicU64,
+    /// Whether it has come round, and not waited since; written by it alone.
+    stack_works: AtomicBool,
 }
 
 impl Words {
@@ -182,6 +184,16 @@ impl Words {
 
     pub(super) fn note_stack_turn(&self, now: Instant) {
         self.stack_turn.store(now.as_nanos(), Ordering::Release);
+        self.stack_works.store(true, Ordering::Release);
+    }
+
+    pub(super) fn note_stack_waits(&self) {
+        self.stack_works.store(false, Ordering::Release);
+    }
+
+    /// Since when the stack thread has been at work without a look at its link, if it is.
+    pub(super) fn stack_busy_since(&self) -> Option<Instant> {
+        self.stack_works.load(Ordering::Acquire).then(|| self.stack_turn())
     }
 
     pub(super) fn stack_turn(&self) -> Instant {

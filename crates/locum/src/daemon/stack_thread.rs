@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use locum_appliance::{Port, ServiceHalf};
 use locum_gate::{Identity, Steer, steer};
-use locum_link::{Clock, Poller};
+use locum_link::{Clock, Poller, Ready};
 use locum_monitor::Input;
 use locum_types::{Health, Instant};
 
@@ -16,6 +16,8 @@ use super::spawn::{Priorities, STACK_PRIORITY};
 
 /// Frames read before the stack works on them.
 const FRAMES_PER_TURN: usize = 64;
+/// Services are asked how they are no more often than this: an answer may take system calls.
+const HEALTH_EVERY: Duration = Duration::from_millis(10);
 /// The thread comes round at least this often, so that the heartbeat thread knows it is alive.
 const TURN_EVERY: Duration = Duration::from_millis(100);
 
@@ -29,6 +31,8 @@ pub(super) struct StackThread {
     pub(super) priorities: Arc<Priorities>,
     pub(super) words: Arc<Words>,
     pub(super) health: Health,
+    /// When services are asked again.
+    pub(super) health_at: Instant,
     /// The heartbeat thread was told that its offer may leave.
     pub(super) released: bool,
     pub(super) buffer: Vec<u8>,
@@ -40,26 +44,32 @@ impl StackThread {
         self.priorities.raise(STACK_PRIORITY);
         let mut more = false;
         loop {
-            self.wait(more);
+            let has_frames = self.wait(more);
             let now = Clock.now();
             self.words.note_stack_turn(now);
             if self.receive_messages(now) {
                 return;
             }
-            let full_batch = self.receive_frames();
+            let full_batch = has_frames && self.receive_frames();
             more = self.work() || full_batch;
-            self.report();
+            self.report(now);
         }
     }
 
-    fn wait(&self, more: bool) {
+    /// Waits for something to do; true if there are frames.
+    fn wait(&self, more: bool) -> bool {
         let now = Clock.now();
         let deadline = if more { now } else { self.next_turn(now) };
+        self.words.note_stack_waits();
         let fds = [self.inbox.waker.as_fd(), self.links.service().as_fd()];
-        if let Err(error) = Poller.wait(&fds, Some(deadline)) {
+        let ready = Poller.wait(&fds, Some(deadline)).unwrap_or_else(|error| {
             log::error!("stack: cannot wait: {error}");
+            Ready::default()
+        });
+        if ready.readable(0) {
+            self.inbox.waker.drain();
         }
-        self.inbox.waker.drain();
+        ready.readable(1)
     }
 
     fn next_turn(&self, now: Instant) -> Instant {
@@ -71,8 +81,8 @@ impl StackThread {
     fn receive_messages(&mut self, now: Instant) -> bool {
         while let Ok(message) = self.inbox.receiver.try_recv() {
             match message {
-                ToStack::Announce => {
-                    self.half.announce(now);
+                ToStack::Announce(announcement) => {
+                    self.half.announce(now, announcement);
                     self.work();
                     self.heartbeat.send(ToHeartbeat::Release);
                 }
@@ -117,6 +127,13 @@ impl StackThread {
                 self.half.push_relayed(frame);
             }
             Steer::Neither => {}
+        }
+    }
+
+    fn report_health(&mut self) {
+        let health = self.half.health();
+        if health != self.health && self.heartbeat.send(ToHeartbeat::Input(Input::Health(health))) {
+            self.health = health;
         }
     }
 
@@ -165,10 +182,10 @@ impl StackThread {
         }
     }
 
-    fn report(&mut self) {
-        let health = self.half.health();
-        if health != self.health && self.heartbeat.send(ToHeartbeat::Input(Input::Health(health))) {
-            self.health = health;
+    fn report(&mut self, now: Instant) {
+        if now >= self.health_at {
+            self.health_at = now + HEALTH_EVERY;
+            self.report_health();
         }
         while let Some(sighting) = self.half.poll_sighting() {
             self.heartbeat.send(ToHeartbeat::Input(Input::Rival));

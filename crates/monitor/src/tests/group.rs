@@ -296,6 +296,7 @@ impl Group {
                 assert!(open, "node {id} announces with its gate closed");
                 self.announcements.push((self.now, id));
             }
+            Output::Prevailed => {}
             Output::WillChanged => member.will = member.monitor.will(),
             Output::Event(event) => self.events.push((self.now, id, event)),
             Output::Finished => member.life = Life::Dead,

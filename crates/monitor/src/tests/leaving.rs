@@ -36,6 +36,29 @@ fn an_offer_is_repeated_until_the_successor_is_heard() {
     assert!(!solo.monitor.is_handing_over());
 }
 
+/// In the moment after the in-sync set has changed, what others say of their copies is out of date: whoever was dropped
+/// looks as good as whoever was not.
+#[test]
+fn nobody_is_offered_the_place_whose_copy_may_have_been_dropped() {
+    let [mut dropped, mut kept] = [2, 3].map(Puppet::new);
+    let mut solo = Solo::active(config(1, &[2, 3]), &mut [&mut dropped, &mut kept]);
+    dropped.beat.priority = priority(200);
+    for peer in [&mut dropped, &mut kept] {
+        peer.beat.position = LogPosition::complete(1);
+        solo.hear(peer.speak());
+    }
+    solo.turn([Input::Position(LogPosition::complete(2)), Input::Handover { to: None }]);
+    solo.turn([Input::Handover { to: Some(node(2)) }]);
+    assert!(!solo.monitor.is_handing_over());
+    kept.beat.position = LogPosition::complete(2);
+    solo.hear(kept.speak());
+    solo.turn([Input::Handover { to: Some(node(2)) }]);
+    assert!(!solo.monitor.is_handing_over(), "it may still not know");
+    solo.turn([Input::Handover { to: None }]);
+    assert_eq!(offers(&solo), 1);
+    assert!(solo.beats().iter().any(|beat| beat.to == node(3) && beat.intent != Intent::None));
+}
+
 /// It announces itself before it says that it is active: shouting back would take the address from it.
 #[test]
 fn the_successors_announcement_is_no_sign_of_a_rival() {
@@ -67,7 +90,7 @@ fn an_offer_that_nobody_takes_is_given_up() {
 #[test]
 fn an_offer_ends_with_its_successor() {
     let (mut solo, mut peer) = active_solo();
-    peer.beat.position = LogPosition::COMPLETE;
+    peer.beat.position = LogPosition::complete(1);
     solo.hear(peer.speak());
     solo.turn([Input::Handover { to: None }]);
     solo.run(ms(150));
@@ -75,7 +98,7 @@ fn an_offer_ends_with_its_successor() {
     assert!(solo.events().contains(&Event::HandoverFailed { to: node(2) }));
 
     let (mut solo, mut peer) = active_solo();
-    peer.beat.position = LogPosition::COMPLETE;
+    peer.beat.position = LogPosition::complete(1);
     solo.hear(peer.speak());
     solo.turn([Input::Handover { to: None }]);
     assert!(solo.monitor.is_handing_over());
@@ -343,9 +366,9 @@ fn a_request_is_answered_with_an_offer_only_to_a_better_node() {
 /// Its connections would be lost.
 #[test]
 fn whoever_lacks_a_part_of_the_log_is_not_preempted_for() {
-    for (position, expected) in [(LogPosition(7), 0), (LogPosition::COMPLETE, 1)] {
+    for (position, expected) in [(LogPosition(7), 0), (LogPosition::complete(1), 1)] {
         let (mut solo, mut peer) = active_solo();
-        solo.turn([Input::Position(LogPosition::COMPLETE)]);
+        solo.turn([Input::Position(LogPosition::complete(1))]);
         (peer.beat.priority, peer.beat.position) = (priority(200), position);
         solo.hear(peer.say(Intent::Request));
         assert_eq!(offers(&solo), expected, "{position:?}");
@@ -356,7 +379,7 @@ fn whoever_lacks_a_part_of_the_log_is_not_preempted_for() {
 #[test]
 fn whoever_has_given_its_place_away_has_not_everything() {
     let (mut solo, mut peer) = active_solo();
-    solo.turn([Input::Position(LogPosition::COMPLETE), Input::Handover { to: None }]);
+    solo.turn([Input::Position(LogPosition::complete(1)), Input::Handover { to: None }]);
     successor_of(&mut peer, 2);
     solo.hear(peer.speak());
     assert_eq!(solo.mode(), Mode::Waiting);
@@ -383,4 +406,25 @@ fn a_rebooted_node_of_higher_priority_comes_back_only_if_it_is_configured_to() {
         assert_eq!(group.settled(), expected);
         assert!(group.longest_overlap < ms(1));
     }
+}
+
+/// Both find out together with the goodbye that the leader's copy died with it, and what their own old ones are worth.
+#[test]
+fn two_that_find_out_what_they_are_worth_as_the_active_node_dies_do_not_both_claim() {
+    let mut group = Group::new(3, 1);
+    group.run_ms(600);
+    let leader = group.settled();
+    let others: Vec<u8> = (1..=3).filter(|&id| id != leader).collect();
+    for &id in &others {
+        group.tell(id, Input::Position(LogPosition(1)));
+    }
+    group.run_ms(50);
+    group.crash(leader);
+    group.run(std::time::Duration::from_micros(190));
+    for (&id, position) in others.iter().zip([9, 7]) {
+        group.tell(id, Input::Position(LogPosition(position)));
+    }
+    group.run_ms(200);
+    let claims = group.changes().iter().filter(|&&(_, _, to)| to == Mode::Active).count();
+    assert_eq!(claims, 2, "the leader's and one more: {}", group.story());
 }

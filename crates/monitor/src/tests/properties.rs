@@ -248,7 +248,7 @@ impl Watched {
                 assert_ne!(beat.from, beat.to);
                 assert!(beat.sequence > 0 && beat.sequence < u64::MAX);
             }
-            Output::Announce => assert_eq!(self.granted(), Mode::Active),
+            Output::Announce | Output::Prevailed => assert_eq!(self.granted(), Mode::Active),
             Output::Probe => {
                 assert!(matches!(self.granted(), Mode::Waiting | Mode::Fenced));
             }

@@ -1,6 +1,6 @@
 //! Two active nodes, strangers, twins: who yields, and who is told.
 
-use locum_types::{BootNonce, Cause, Mode, Term};
+use locum_types::{BootNonce, Cause, LogPosition, Mode, Term};
 
 use super::group::Group;
 use super::solo::{DEAD_AFTER, INTERVAL, Puppet, Solo, config, ms, node, priority};
@@ -61,6 +61,21 @@ fn the_winner_beats_at_once_and_announces_again_but_not_for_every_sign() {
 }
 
 #[test]
+fn when_the_loser_has_yielded_the_winner_has_the_last_word_and_speaks_to_its_clients() {
+    let (mut solo, mut rival) = active_solo();
+    (rival.beat.mode, rival.beat.term) = (Mode::Active, Term(0));
+    solo.run(ms(2));
+    solo.hear(rival.speak());
+    solo.take();
+    solo.run(ms(3));
+    rival.beat.mode = Mode::Joining;
+    solo.hear(rival.speak());
+    assert_eq!((solo.count(&Output::Announce), solo.count(&Output::Prevailed)), (1, 1));
+    solo.hear(rival.speak());
+    assert_eq!((solo.count(&Output::Announce), solo.count(&Output::Prevailed)), (1, 1), "once");
+}
+
+#[test]
 fn a_stranger_who_claims_the_address_is_outshouted_only_while_active() {
     let (mut solo, _) = active_solo();
     for _ in 0..50 {
@@ -95,7 +110,14 @@ fn a_healed_path_is_announced_by_who_stays() {
     solo.run(ms(500));
     solo.take();
     solo.hear(peer.speak());
-    assert_eq!(solo.count(&Output::Announce), 1);
+    assert_eq!((solo.count(&Output::Announce), solo.count(&Output::Prevailed)), (1, 0));
+    peer.beat.mode = Mode::Joining;
+    solo.run(ms(500));
+    solo.turn([Input::Rival]);
+    solo.take();
+    solo.hear(peer.speak());
+    let said = (solo.count(&Output::Announce), solo.count(&Output::Prevailed));
+    assert_eq!(said, (1, 1), "it may have been active, have had the last word, and have yielded");
 }
 
 #[test]
@@ -187,4 +209,32 @@ fn our_own_beats_that_come_back_mean_nothing() {
     assert_eq!(solo.mode(), Mode::Active);
     let counters = solo.monitor.status(solo.now).counters;
     assert_eq!((counters.refused.reflected, counters.duplicate_ids), (2, 0));
+}
+
+/// Two followers that did not hear each other in time take over in one term: clients are better off with the one that
+/// has what they were told last.
+#[test]
+fn of_two_in_one_term_the_more_complete_copy_stays() {
+    for (ours, theirs, expected) in [(3, 2, Mode::Active), (2, 3, Mode::Joining)] {
+        let mut solo = Solo::with(config(1, &[2]));
+        solo.turn([Input::Position(LogPosition::complete(ours))]);
+        solo.run_until_mode(Mode::Active);
+        // What becomes of the copy afterwards does not count.
+        solo.turn([Input::Position(LogPosition::complete(9))]);
+        let mut rival = Puppet::active(2, solo.term().0);
+        (rival.beat.position, rival.beat.priority) = (LogPosition::complete(theirs), priority(100));
+        solo.hear(rival.speak());
+        assert_eq!(solo.mode(), expected, "{ours} beside {theirs}");
+    }
+}
+
+/// It may be about to claim, from what it knows of us.
+#[test]
+fn a_later_in_sync_set_is_told_at_once() {
+    let (mut solo, _) = Solo::behind(config(1, &[2]));
+    solo.turn([Input::Position(LogPosition::complete(1))]);
+    let before = solo.beats().len();
+    solo.turn([Input::Position(LogPosition::complete(2))]);
+    let said = solo.beats().last().map(|beat| beat.position);
+    assert_eq!((solo.beats().len() > before, said), (true, Some(LogPosition::complete(2))));
 }

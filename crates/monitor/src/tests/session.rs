@@ -3,7 +3,7 @@
 use locum_types::{BootNonce, Mode, ResignReason, Term};
 use locum_wire::{Beat, Intent};
 
-use super::solo::{BOOT, INTERVAL, Puppet, Solo, config, ms, node};
+use super::solo::{BOOT, DEAD_AFTER, INTERVAL, Puppet, Solo, config, ms, node};
 use crate::{Event, RefusedBeats};
 
 fn refused(solo: &Solo) -> RefusedBeats {
@@ -188,6 +188,40 @@ fn a_second_life_counts_when_the_first_is_silent() {
     solo.run_with(ms(100), &mut [&mut second]);
     assert_eq!(solo.monitor.status(solo.now).peers[0].mode, Some(Mode::Waiting));
     assert_eq!(solo.mode(), Mode::Active);
+}
+
+/// A peer that was restarted twice within its detection time: the life in between was heard, and
+/// never counted. What was recorded of it cannot be its beginning.
+#[test]
+fn a_life_that_was_passed_over_does_not_begin_with_a_record() {
+    let (mut solo, mut active) = Solo::behind(config(1, &[2]));
+    let mut second = Puppet::new(2);
+    second.beat.boot = BootNonce(0x2222);
+    let mut records = Vec::new();
+    for _ in 0..5 {
+        records.push(second.speak());
+        solo.hear(records[records.len() - 1]);
+        solo.run_with(ms(2), &mut [&mut active]);
+    }
+    solo.run_with(ms(200), &mut []);
+    for record in records {
+        solo.hear(record);
+    }
+    assert!(!solo.monitor.status(solo.now).peers[0].alive);
+    assert_eq!(refused(&solo).replayed, 5);
+}
+
+#[test]
+fn what_was_heard_of_one_life_is_not_said_to_the_next() {
+    let (mut solo, mut peer) = Solo::behind(config(1, &[2]));
+    solo.run(DEAD_AFTER * 2);
+    peer.beat.boot = BootNonce(0x2222);
+    peer.beat.echo = None;
+    solo.take();
+    solo.hear(peer.speak());
+    let answer = solo.beats().pop().expect("it is answered at once");
+    assert_eq!(answer.echo, Some(BootNonce(0x2222)));
+    assert_eq!((answer.heard, answer.heard_age_us, answer.timestamp_echo), (0, None, None));
 }
 
 #[test]

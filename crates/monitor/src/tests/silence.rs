@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use locum_types::{Cause, Mode, ResignReason, Term};
+use locum_types::{Cause, LogPosition, Mode, ResignReason, Term};
 use locum_wire::Intent;
 
 use super::group::Group;
 use super::solo::{DEAD_AFTER, INTERVAL, Puppet, Solo, config, ms, node};
-use crate::{Event, Input, Output};
+use crate::{Config, Event, Input, Output};
 
 const SILENCE: Cause = Cause::Silence { peer: ACTIVE };
 const ACTIVE: locum_types::NodeId = match locum_types::NodeId::new(2) {
@@ -251,9 +251,9 @@ fn a_healed_partition_has_one_winner_that_announces_again_within_a_beat() {
         group.run(INTERVAL + ms(2));
         assert_eq!(group.speaking(), [node(1)], "the higher term stays");
         let again = &group.announcements[cut..];
-        assert_eq!(again.len(), 1, "seed {seed}: {again:?}");
-        assert_eq!(again[0].1, node(1));
-        assert!(again[0].0 - healed <= INTERVAL + ms(2));
+        // When the other one is heard, and when it has yielded, unless that comes first.
+        assert!((1..=2).contains(&again.len()), "seed {seed}: {again:?}");
+        assert!(again.iter().all(|&(at, by)| by == node(1) && at - healed <= INTERVAL + ms(2)));
         group.run_ms(500);
         assert_eq!(group.settled(), 1);
     }
@@ -296,4 +296,34 @@ fn a_replay_of_everything_moves_nothing() {
     group.run_ms(200);
     assert_eq!(group.settled(), active);
     assert_eq!(group.changes().len(), changes);
+}
+
+#[test]
+fn a_node_whose_frames_wait_to_be_read_takes_nobody_for_dead() {
+    let (mut solo, mut active) = Solo::behind(config(1, &[2]));
+    solo.hear(active.speak());
+    let last = solo.now;
+    while solo.now < last + 20 * DEAD_AFTER {
+        solo.now += INTERVAL / 2;
+        solo.turn([Input::Deaf]);
+    }
+    assert_eq!(solo.mode(), Mode::Waiting);
+    let listens_since = solo.now;
+    solo.run_until_mode(Mode::Active);
+    assert_eq!(solo.now - listens_since, DEAD_AFTER, "from then on silence counts");
+}
+
+#[test]
+fn where_consistency_is_preferred_no_copy_is_served_that_is_not_whole() {
+    let whole = LogPosition::complete(1);
+    for (position, expected) in
+        [(LogPosition(0), Mode::Active), (LogPosition(7), Mode::Waiting), (whole, Mode::Active)]
+    {
+        let config = Config { complete_only: true, ..config(1, &[2]) };
+        let (mut solo, mut active) = Solo::behind(config);
+        solo.hear(active.speak());
+        solo.turn([Input::Position(position)]);
+        solo.run(20 * DEAD_AFTER);
+        assert_eq!(solo.mode(), expected, "{position}");
+    }
 }

@@ -36,6 +36,7 @@ pub(super) fn config(id: u8, peers: &[u8]) -> Config {
         interval: INTERVAL,
         dead_after: DEAD_AFTER,
         preempt: None,
+        complete_only: false,
     }
 }
 

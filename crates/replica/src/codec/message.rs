@@ -3,8 +3,8 @@
 use locum_types::LogPosition;
 
 use super::Malformed;
-use super::varint::{Reader, put};
-use crate::point::{History, LogPoint};
+use super::varint::{Reader, VARINT_LEN_MAX, put};
+use crate::point::{Generation, History, LogPoint};
 
 const WELCOME: u8 = 1;
 const SNAPSHOT: u8 = 2;
@@ -18,7 +18,7 @@ const NO: u8 = 0;
 const YES: u8 = 1;
 
 /// The bytes that a [`FromLeader::Log`] or a [`FromLeader::Chunk`] takes beside what it carries.
-pub(crate) const MESSAGE_HEAD_MAX: usize = 2;
+pub(crate) const MESSAGE_HEAD_MAX: usize = 1 + 2 * VARINT_LEN_MAX;
 
 /// Why a session is ended by one of its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
@@ -82,18 +82,18 @@ pub enum FromLeader<'a> {
     Snapshot {
         /// The point of the log that it is of.
         point: LogPoint,
-        /// How many bytes it has.
-        len: u64,
     },
-    /// The next bytes of the snapshot; never empty.
+    /// The next bytes of the snapshot; none: that was all of it.
     Chunk {
         /// The bytes.
         bytes: &'a [u8],
     },
     /// The next bytes of the stream of items, cut anywhere; none: a sign of life.
     Log {
-        /// Whether the leader waits for this follower.
-        in_sync: bool,
+        /// The leader waits for this follower, which belongs to this in-sync set; `None`: it does not wait.
+        in_sync: Option<Generation>,
+        /// How many confirmations of this session the leader had heard.
+        heard: u64,
         /// The bytes.
         bytes: &'a [u8],
     },
@@ -113,18 +113,18 @@ impl<'a> FromLeader<'a> {
                 out.extend_from_slice(&history.0.to_be_bytes());
                 out.push(if resumes { YES } else { NO });
             }
-            FromLeader::Snapshot { point, len } => {
+            FromLeader::Snapshot { point } => {
                 out.push(SNAPSHOT);
                 put_point(out, point);
-                put(out, len);
             }
             FromLeader::Chunk { bytes } => {
                 out.push(CHUNK);
                 out.extend_from_slice(bytes);
             }
-            FromLeader::Log { in_sync, bytes } => {
+            FromLeader::Log { in_sync, heard, bytes } => {
                 out.push(LOG);
-                out.push(if in_sync { YES } else { NO });
+                put_generation(out, in_sync);
+                put(out, heard);
                 out.extend_from_slice(bytes);
             }
             FromLeader::Bye { reason } => out.extend_from_slice(&[BYE, reason.code()]),
@@ -141,16 +141,11 @@ impl<'a> FromLeader<'a> {
             WELCOME => {
                 FromLeader::Welcome { history: History(reader.u64()?), resumes: flag(&mut reader)? }
             }
-            SNAPSHOT => FromLeader::Snapshot { point: point(&mut reader)?, len: reader.varint()? },
-            CHUNK => {
-                return match reader.rest() {
-                    [] => Err(Malformed("a chunk of no bytes")),
-                    bytes => Ok(FromLeader::Chunk { bytes }),
-                };
-            }
+            SNAPSHOT => FromLeader::Snapshot { point: point(&mut reader)? },
+            CHUNK => return Ok(FromLeader::Chunk { bytes: reader.rest() }),
             LOG => {
-                let in_sync = flag(&mut reader)?;
-                return Ok(FromLeader::Log { in_sync, bytes: reader.rest() });
+                let (in_sync, heard) = (generation(&mut reader)?, reader.varint()?);
+                return Ok(FromLeader::Log { in_sync, heard, bytes: reader.rest() });
             }
             BYE => FromLeader::Bye { reason: ByeReason::from_code(reader.u8()?)? },
             _ => return Err(Malformed("nothing that a leader says")),
@@ -174,6 +169,8 @@ pub enum FromFollower {
         position: LogPosition,
         /// The chained digest after it.
         digest: u64,
+        /// The in-sync set that the follower belongs to, as far as it was told.
+        in_sync: Option<Generation>,
     },
     /// The session ends.
     Bye {
@@ -191,10 +188,11 @@ impl FromFollower {
                 out.extend_from_slice(&[HELLO, YES]);
                 put_point(out, point);
             }
-            FromFollower::Confirm { position, digest } => {
+            FromFollower::Confirm { position, digest, in_sync } => {
                 out.push(CONFIRM);
                 put(out, position.0);
                 out.extend_from_slice(&digest.to_be_bytes());
+                put_generation(out, in_sync);
             }
             FromFollower::Bye { reason } => out.extend_from_slice(&[BYE, reason.code()]),
         }
@@ -213,7 +211,8 @@ impl FromFollower {
             }
             CONFIRM => {
                 let position = LogPosition(reader.varint()?);
-                FromFollower::Confirm { position, digest: reader.u64()? }
+                let digest = reader.u64()?;
+                FromFollower::Confirm { position, digest, in_sync: generation(&mut reader)? }
             }
             BYE => FromFollower::Bye { reason: ByeReason::from_code(reader.u8()?)? },
             _ => return Err(Malformed("nothing that a follower says")),
@@ -229,6 +228,14 @@ fn flag(reader: &mut Reader<'_>) -> Result<bool, Malformed> {
         YES => Ok(true),
         _ => Err(Malformed("neither yes nor no")),
     }
+}
+
+fn put_generation(out: &mut Vec<u8>, generation: Option<Generation>) {
+    put(out, generation.map_or(0, |generation| generation.0));
+}
+
+fn generation(reader: &mut Reader<'_>) -> Result<Option<Generation>, Malformed> {
+    Ok(Some(Generation(reader.varint()?)).filter(|generation| generation.0 > 0))
 }
 
 fn put_point(out: &mut Vec<u8>, point: LogPoint) {

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::varint::put;
 use super::*;
-use crate::point::{History, LogPoint};
+use crate::point::{Generation, History, LogPoint};
 
 /// What entries and messages carry; never empty.
 const PAYLOAD: &[u8] = b"a payload";
@@ -45,6 +45,10 @@ fn negotiated() -> impl Strategy<Value = Negotiated> {
 fn address() -> impl Strategy<Value = std::net::SocketAddr> {
     (any::<std::net::IpAddr>(), any::<u16>())
         .prop_map(|(ip, port)| std::net::SocketAddr::new(ip, port))
+}
+
+fn generation() -> impl Strategy<Value = Option<Generation>> {
+    prop::option::of((1..u64::MAX).prop_map(Generation))
 }
 
 fn entry() -> impl Strategy<Value = Entry<'static>> {
@@ -114,10 +118,18 @@ fn from_leader() -> impl Strategy<Value = FromLeader<'static>> {
         any::<(u64, bool)>().prop_map(|(history, resumes)| {
             FromLeader::Welcome { history: History(history), resumes }
         }),
-        (point(), number()).prop_map(|(point, len)| FromLeader::Snapshot { point, len }),
+        point().prop_map(|point| FromLeader::Snapshot { point }),
         Just(FromLeader::Chunk { bytes }),
-        any::<bool>().prop_map(move |in_sync| FromLeader::Log { in_sync, bytes }),
-        any::<bool>().prop_map(|in_sync| FromLeader::Log { in_sync, bytes: &[] }),
+        (generation(), number()).prop_map(move |(in_sync, heard)| FromLeader::Log {
+            in_sync,
+            heard,
+            bytes
+        }),
+        (generation(), number()).prop_map(|(in_sync, heard)| FromLeader::Log {
+            in_sync,
+            heard,
+            bytes: &[]
+        }),
         bye_reason().prop_map(|reason| FromLeader::Bye { reason }),
     ]
 }
@@ -125,9 +137,8 @@ fn from_leader() -> impl Strategy<Value = FromLeader<'static>> {
 fn from_follower() -> impl Strategy<Value = FromFollower> {
     prop_oneof![
         prop::option::of(point()).prop_map(|have| FromFollower::Hello { have }),
-        (number(), any::<u64>()).prop_map(|(position, digest)| FromFollower::Confirm {
-            position: LogPosition(position),
-            digest,
+        (number(), any::<u64>(), generation()).prop_map(|(position, digest, in_sync)| {
+            FromFollower::Confirm { in_sync, position: LogPosition(position), digest }
         }),
         bye_reason().prop_map(|reason| FromFollower::Bye { reason }),
     ]
@@ -266,8 +277,7 @@ fn every_defect_of_a_message_is_refused_with_its_reason() {
     assert_eq!(leader(&[0]), "nothing that a leader says");
     assert_eq!(leader(&[16, 0]), "nothing that a leader says", "a follower does");
     assert_eq!(follower(&[4, 0]), "nothing that a follower says", "a leader does");
-    assert_eq!(leader(&[3]), "a chunk of no bytes");
-    assert_eq!(leader(&[4, 2]), "neither yes nor no");
+    assert_eq!(leader(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 2]), "neither yes nor no");
     assert_eq!(follower(&[16, 2]), "neither yes nor no");
     assert_eq!(leader(&[31, 0]), "a farewell of no known reason");
     assert_eq!(follower(&[31, 7]), "a farewell of no known reason");

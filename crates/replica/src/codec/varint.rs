@@ -3,7 +3,7 @@
 use super::Malformed;
 
 /// The most bytes of a number.
-const LEN_MAX: usize = 10;
+pub(crate) const VARINT_LEN_MAX: usize = 10;
 
 /// Appends `value`: seven bits a byte, the low ones first; all bytes but the last have their top bit set.
 pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
@@ -28,9 +28,9 @@ pub(crate) enum Prefix {
 /// It does not fit 64 bits, or there is a shorter form of it.
 pub(crate) fn prefix(bytes: &[u8]) -> Result<Prefix, Malformed> {
     let mut value = 0u64;
-    for (index, &byte) in bytes.iter().take(LEN_MAX).enumerate() {
+    for (index, &byte) in bytes.iter().take(VARINT_LEN_MAX).enumerate() {
         let bits = u64::from(byte & 0x7f);
-        if index == LEN_MAX - 1 && byte > 1 {
+        if index == VARINT_LEN_MAX - 1 && byte > 1 {
             return Err(Malformed("a number beyond 64 bits"));
         }
         value |= bits << (7 * index);

@@ -1,13 +1,18 @@
 //! The connection of a follower.
 
+use std::collections::VecDeque;
+
 use locum_types::{Instant, NodeId};
 
 use super::stream::{Stream, Taken};
 use crate::Refusal;
 use crate::codec::{ByeReason, FromFollower};
 use crate::pieces::{Inbound, Outbound};
-use crate::point::LogPoint;
+use crate::point::{Generation, LogPoint};
 use crate::record::{ANSWER_LEN, Call, Channel};
+
+/// Confirmations under way whose times are kept.
+const CONFIRMS_MAX: usize = 256;
 
 /// A connection to a leader.
 pub(super) struct Session {
@@ -25,6 +30,9 @@ pub(super) struct Session {
     /// What the leader was told last.
     confirmed: Option<LogPoint>,
     is_confirm_due: bool,
+    /// How many confirmations were sent, and when those were that the leader may hear of yet, oldest first.
+    confirms: u64,
+    sent_at: VecDeque<(u64, Instant)>,
     farewell: Option<ByeReason>,
     is_farewell_said: bool,
 }
@@ -45,6 +53,8 @@ impl Session {
             is_welcome: false,
             confirmed: None,
             is_confirm_due: false,
+            confirms: 0,
+            sent_at: VecDeque::new(),
             farewell: None,
             is_farewell_said: false,
         }
@@ -96,6 +106,14 @@ impl Session {
         self.is_confirm_due |= self.confirmed != Some(have);
     }
 
+    /// The leader has heard so many of our confirmations: says when the last of them was sent, or an earlier one.
+    pub(super) fn heard(&mut self, count: u64) -> Option<Instant> {
+        while self.sent_at.get(1).is_some_and(|(number, _)| *number <= count) {
+            self.sent_at.pop_front();
+        }
+        self.sent_at.front().filter(|(number, _)| *number <= count).map(|(_, at)| *at)
+    }
+
     /// Nothing more is heard, and no more than farewell said.
     pub(super) fn say_farewell(&mut self, reason: ByeReason) {
         self.farewell.get_or_insert(reason);
@@ -109,12 +127,13 @@ impl Session {
     /// Writes what is to be sent to the front of `out`; returns how much.
     pub(super) fn transmit(
         &mut self,
-        have: Option<LogPoint>,
+        now: Instant,
+        have: (Option<LogPoint>, Option<Generation>),
         out: &mut [u8],
     ) -> Result<usize, Refusal> {
         let mut written = self.outbound.move_to(out);
         while written < out.len() && self.channel.is_some() {
-            let Some(message) = self.next_message(have) else { break };
+            let Some(message) = self.next_message(now, have) else { break };
             self.message.clear();
             message.encode(&mut self.message);
             let Some(channel) = &mut self.channel else { break };
@@ -123,7 +142,11 @@ impl Session {
         Ok(written)
     }
 
-    fn next_message(&mut self, have: Option<LogPoint>) -> Option<FromFollower> {
+    fn next_message(
+        &mut self,
+        now: Instant,
+        (have, in_sync): (Option<LogPoint>, Option<Generation>),
+    ) -> Option<FromFollower> {
         if !std::mem::replace(&mut self.is_hello_said, true) {
             return Some(FromFollower::Hello { have });
         }
@@ -133,6 +156,12 @@ impl Session {
         }
         let point = have.filter(|_| std::mem::take(&mut self.is_confirm_due))?;
         self.confirmed = Some(point);
-        Some(FromFollower::Confirm { position: point.position, digest: point.digest })
+        self.confirms += 1;
+        // With more than that under way a later one counts as sent when an earlier one was.
+        if self.sent_at.len() < CONFIRMS_MAX {
+            self.sent_at.push_back((self.confirms, now));
+        }
+        let LogPoint { position, digest, .. } = point;
+        Some(FromFollower::Confirm { position, digest, in_sync })
     }
 }

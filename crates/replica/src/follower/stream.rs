@@ -6,7 +6,7 @@ use std::ops::Range;
 use locum_types::{BootNonce, LogPosition};
 
 use crate::codec::{ByeReason, FromLeader, Item, ItemPrefix, Malformed, item_prefix};
-use crate::point::LogPoint;
+use crate::point::{Generation, LogPoint};
 use crate::record::{Channel, RECORD_LEN_MAX};
 use crate::{Output, Refusal};
 
@@ -21,7 +21,7 @@ pub(super) enum Taken {
     /// The leader has said how we go on.
     Welcome { resumes: bool },
     /// The next bytes of the log, or a sign of life.
-    Log { in_sync: bool },
+    Log { in_sync: Option<Generation>, heard: u64 },
     /// The session ends.
     Bye { reason: ByeReason },
 }
@@ -33,8 +33,8 @@ enum Phase {
     Welcome,
     /// The announcement of a snapshot.
     Announcement,
-    /// So many more bytes of the snapshot of this point.
-    Chunks { point: LogPoint, missing: u64 },
+    /// More of the snapshot of this point.
+    Chunks { point: LogPoint },
     /// The log.
     Log,
 }
@@ -43,7 +43,7 @@ enum Phase {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Content {
     Nothing,
-    Announcement { point: LogPoint, len: u64 },
+    Announcement { point: LogPoint },
     Chunk(Range<usize>),
     End { point: LogPoint },
     Log(Range<usize>),
@@ -59,7 +59,7 @@ enum Place {
 /// What is to be done next.
 pub(super) enum Pending {
     Entry { point: LogPoint },
-    SnapshotBegin { point: LogPoint, len: u64 },
+    SnapshotBegin { point: LogPoint },
     SnapshotChunk,
     SnapshotEnd { point: LogPoint },
     StateDigest { position: LogPosition, digest: u64 },
@@ -125,29 +125,29 @@ impl Stream {
                 self.phase = if resumes { Phase::Log } else { Phase::Announcement };
                 Ok(Taken::Welcome { resumes })
             }
-            (FromLeader::Snapshot { point, len }, Phase::Announcement) if len > 0 => {
-                self.phase = Phase::Chunks { point, missing: len };
-                self.content = Content::Announcement { point, len };
+            (FromLeader::Snapshot { point }, Phase::Announcement) => {
+                self.phase = Phase::Chunks { point };
+                self.content = Content::Announcement { point };
                 Ok(Taken::Bytes)
             }
-            (FromLeader::Chunk { bytes }, Phase::Chunks { point, missing }) => {
-                let missing = missing
-                    .checked_sub(bytes.len() as u64)
-                    .ok_or(Malformed("a snapshot is longer than announced"))?;
-                self.phase = Phase::Chunks { point, missing };
+            (FromLeader::Chunk { bytes: [] }, Phase::Chunks { point }) => {
+                self.content = Content::End { point };
+                Ok(Taken::Bytes)
+            }
+            (FromLeader::Chunk { bytes }, Phase::Chunks { .. }) => {
                 self.content = Content::Chunk(end - bytes.len()..end);
                 Ok(Taken::Bytes)
             }
-            (FromLeader::Log { in_sync, bytes }, Phase::Log) => {
+            (FromLeader::Log { in_sync, heard, bytes }, Phase::Log) => {
                 if !bytes.is_empty() {
                     self.content = Content::Log(end - bytes.len()..end);
                 }
-                Ok(Taken::Log { in_sync })
+                Ok(Taken::Log { in_sync, heard })
             }
             (
-                FromLeader::Log { in_sync: false, bytes: [] },
+                FromLeader::Log { in_sync: None, heard, bytes: [] },
                 Phase::Announcement | Phase::Chunks { .. },
-            ) => Ok(Taken::Log { in_sync: false }),
+            ) => Ok(Taken::Log { in_sync: None, heard }),
             (
                 FromLeader::Welcome { .. }
                 | FromLeader::Snapshot { .. }
@@ -162,12 +162,9 @@ impl Stream {
     pub(super) fn next(&mut self, have: Option<LogPoint>) -> Result<Option<Pending>, Refusal> {
         match std::mem::replace(&mut self.content, Content::Nothing) {
             Content::Nothing => Ok(None),
-            Content::Announcement { point, len } => Ok(Some(Pending::SnapshotBegin { point, len })),
+            Content::Announcement { point } => Ok(Some(Pending::SnapshotBegin { point })),
             Content::Chunk(range) => {
                 self.place = Place::Message(range);
-                if let Phase::Chunks { point, missing: 0 } = self.phase {
-                    self.content = Content::End { point };
-                }
                 Ok(Some(Pending::SnapshotChunk))
             }
             Content::End { point } => {
@@ -253,8 +250,8 @@ impl Stream {
                 }
                 Ok(Item::StateDigest { .. }) | Err(_) => None,
             },
-            Pending::SnapshotBegin { point, len } => {
-                Some(Output::SnapshotBegin { position: point.position, len })
+            Pending::SnapshotBegin { point } => {
+                Some(Output::SnapshotBegin { position: point.position })
             }
             Pending::SnapshotChunk => Some(Output::SnapshotChunk { bytes: self.bytes() }),
             Pending::SnapshotEnd { point } => {

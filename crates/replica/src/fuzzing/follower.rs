@@ -17,8 +17,8 @@ struct World {
     channel: Option<Channel>,
     /// What was applied last; `None`: nothing that the log could go on from.
     applied: Option<LogPosition>,
-    /// How many bytes of a snapshot may still come.
-    missing: u64,
+    /// The snapshot that is under way.
+    restoring: Option<LogPosition>,
 }
 
 /// Carries out a script. Whatever a leader says, entries are given in order and without a gap, after the snapshot
@@ -30,7 +30,7 @@ pub(super) fn run(mut script: Script<'_>) {
         follower: new_follower(Some(start)),
         channel: None,
         applied: Some(start.position),
-        missing: 0,
+        restoring: None,
     };
     world.connect(0);
     while let Some((instruction, argument)) = script.next() {
@@ -106,16 +106,15 @@ impl World {
                 assert_eq!(Some(position), expected, "a gap, or an entry twice");
                 self.applied = Some(position);
             }
-            Some(Output::SnapshotBegin { len, .. }) => {
+            Some(Output::SnapshotBegin { position }) => {
                 self.applied = None;
-                self.missing = len;
+                self.restoring = Some(position);
             }
             Some(Output::SnapshotChunk { bytes }) => {
-                let len = bytes.len() as u64;
-                self.missing = self.missing.checked_sub(len).expect("no more than announced");
+                assert!(self.restoring.is_some() && !bytes.is_empty(), "bytes of a snapshot");
             }
             Some(Output::SnapshotEnd { position }) => {
-                assert_eq!(self.missing, 0, "all of it was given");
+                assert_eq!(self.restoring.take(), Some(position), "it was begun");
                 self.applied = Some(position);
             }
             Some(Output::CheckState { position }) => {

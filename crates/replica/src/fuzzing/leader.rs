@@ -69,7 +69,7 @@ impl World {
             5 => {
                 let position = self.points.len().saturating_sub(1 + usize::from(argument));
                 let LogPoint { position, digest, .. } = self.points[position];
-                self.tell(peer, &FromFollower::Confirm { position, digest });
+                self.tell(peer, &FromFollower::Confirm { position, digest, in_sync: None });
             }
             6 => self.transmit(peer, usize::from(argument) * 8),
             7 => self.serve(usize::from(argument)),
@@ -135,7 +135,7 @@ impl World {
             match self.leader.poll_request() {
                 Some(LeaderRequest::Snapshot { follower }) => {
                     let position = self.leader.head().position;
-                    let begun = self.leader.begin_snapshot(self.now, follower, position, 500);
+                    let begun = self.leader.begin_snapshot(self.now, follower, position);
                     begun.expect("it was asked for");
                 }
                 Some(LeaderRequest::StateDigest { position }) => {
@@ -152,6 +152,9 @@ impl World {
             let follower = node(2 + peer as u8);
             let room = self.leader.snapshot_room(follower);
             assert!(self.leader.offer_chunk(follower, &vec![0; len]) <= room);
+            if len.is_multiple_of(2) {
+                self.leader.end_snapshot(follower);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use crate::buffer::LogBuffer;
 use crate::codec::{ByeReason, FromFollower, FromLeader, MESSAGE_HEAD_MAX};
 use crate::io::ConnectionId;
 use crate::pieces::{Inbound, Outbound};
-use crate::point::LogPoint;
+use crate::point::{Generation, LogPoint};
 use crate::record::{self, CALL_LEN, Channel, Entropy, Greeting, MESSAGE_LEN_MAX, SessionKey};
 use crate::{LeaderConfig, Refusal};
 
@@ -46,7 +46,12 @@ pub(crate) struct Following {
     /// Up to which offset the stream was sealed, while there is no snapshot to be sent.
     pub(crate) sent: u64,
     /// What it was told last about being in sync.
-    told_in_sync: bool,
+    told_in_sync: Option<Generation>,
+    /// What it has said last about it.
+    pub(crate) knows: Option<Generation>,
+    /// How many confirmations it has sent, and when the last one was heard.
+    pub(crate) heard: u64,
+    pub(crate) heard_at: Instant,
     /// When it last took something, or confirmed something.
     pub(crate) progress: Instant,
     /// When the last message was sealed, or a sign of life became due.
@@ -61,6 +66,11 @@ impl Following {
             Stage::Candidate { .. } | Stage::InSync => true,
             Stage::Snapshot | Stage::CatchingUp => false,
         }
+    }
+
+    /// Whether it is not in sync, or knows that it belongs to this in-sync set or a later one.
+    pub(super) fn knows_of(&self, generation: Generation) -> bool {
+        self.stage != Stage::InSync || self.knows >= Some(generation)
     }
 
     /// Whether it needs what is in the buffer.
@@ -208,7 +218,10 @@ impl Session {
             asked: false,
             confirmed,
             sent,
-            told_in_sync: false,
+            told_in_sync: None,
+            knows: None,
+            heard: 0,
+            heard_at: now,
             progress: now,
             spoken: now,
             is_sign_due: false,
@@ -249,14 +262,14 @@ impl Session {
     pub(super) fn transmit(
         &mut self,
         now: Instant,
-        log: &LogBuffer,
+        (log, generation): (&LogBuffer, Generation),
         message: &mut Vec<u8>,
         out: &mut [u8],
     ) -> Result<usize, Refusal> {
         let mut written = self.outbound.move_to(out);
         while written < out.len() {
             message.clear();
-            if !self.next_message(now, log, message) {
+            if !self.next_message(now, (log, generation), message) {
                 break;
             }
             let Some((_, channel)) = &mut self.channel else { break };
@@ -269,7 +282,12 @@ impl Session {
     }
 
     /// Writes the next message, if there is one.
-    fn next_message(&mut self, now: Instant, log: &LogBuffer, out: &mut Vec<u8>) -> bool {
+    fn next_message(
+        &mut self,
+        now: Instant,
+        log: (&LogBuffer, Generation),
+        out: &mut Vec<u8>,
+    ) -> bool {
         if let Some(farewell) = &mut self.farewell {
             let is_new = !farewell.said;
             if is_new {
@@ -290,7 +308,11 @@ impl Session {
 
 impl Following {
     /// Writes what the follower is told next, if it is to be told something.
-    fn next_message(&mut self, log: &LogBuffer, out: &mut Vec<u8>) -> bool {
+    fn next_message(
+        &mut self,
+        (log, generation): (&LogBuffer, Generation),
+        out: &mut Vec<u8>,
+    ) -> bool {
         if let Some(resumes) = self.welcome.take() {
             FromLeader::Welcome { history: log.history(), resumes }.encode(out);
             return true;
@@ -307,19 +329,19 @@ impl Following {
             }
             (None, Stage::Snapshot) => {}
             (_, Stage::CatchingUp | Stage::Candidate { .. } | Stage::InSync) => {
-                return self.next_of_log(log, out);
+                return self.next_of_log(log, generation, out);
             }
         }
         if self.is_sign_due {
-            FromLeader::Log { in_sync: false, bytes: &[] }.encode(out);
+            FromLeader::Log { in_sync: None, heard: self.heard, bytes: &[] }.encode(out);
         }
         self.is_sign_due
     }
 
     /// Everything that was appended and not sent, as far as it fits one record.
-    fn next_of_log(&mut self, log: &LogBuffer, out: &mut Vec<u8>) -> bool {
-        let in_sync = self.stage == Stage::InSync;
-        FromLeader::Log { in_sync, bytes: &[] }.encode(out);
+    fn next_of_log(&mut self, log: &LogBuffer, generation: Generation, out: &mut Vec<u8>) -> bool {
+        let in_sync = (self.stage == Stage::InSync).then_some(generation);
+        FromLeader::Log { in_sync, heard: self.heard, bytes: &[] }.encode(out);
         let len = log.copy(self.sent, MESSAGE_LEN_MAX - MESSAGE_HEAD_MAX, out);
         self.sent += len as u64;
         let is_news = self.told_in_sync != in_sync;

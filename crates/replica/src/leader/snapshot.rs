@@ -18,20 +18,18 @@ pub enum SnapshotRefused {
     /// The log does not reach from there to here any more, or not yet.
     #[error("the log after position {0} is not kept: make a snapshot of the present state")]
     OutOfReach(LogPosition),
-    /// There is no such snapshot.
-    #[error("a snapshot has at least one byte")]
-    Empty,
 }
 
 /// A snapshot on its way.
 pub(crate) struct Snapshot {
     point: LogPoint,
-    len: u64,
     is_announced: bool,
     /// What was offered and not sent.
     waiting: VecDeque<u8>,
-    /// How many bytes were not offered yet.
-    missing: u64,
+    /// Nothing more will be offered.
+    is_whole: bool,
+    /// And the follower was told so.
+    is_sent: bool,
 }
 
 impl Snapshot {
@@ -39,13 +37,14 @@ impl Snapshot {
     pub(super) fn next_message(&mut self, out: &mut Vec<u8>) -> bool {
         if !self.is_announced {
             self.is_announced = true;
-            FromLeader::Snapshot { point: self.point, len: self.len }.encode(out);
+            FromLeader::Snapshot { point: self.point }.encode(out);
             return true;
         }
         let (bytes, _) = self.waiting.as_slices();
-        if bytes.is_empty() {
+        if bytes.is_empty() && !self.is_whole {
             return false;
         }
+        self.is_sent = bytes.is_empty();
         let bytes = &bytes[..bytes.len().min(MESSAGE_LEN_MAX - MESSAGE_HEAD_MAX)];
         FromLeader::Chunk { bytes }.encode(out);
         let len = bytes.len();
@@ -53,16 +52,17 @@ impl Snapshot {
         true
     }
 
-    /// Whether its last byte was sent.
-    pub(super) fn is_sent(&self) -> bool {
-        self.missing == 0 && self.waiting.is_empty()
+    /// Whether the follower was told that it has all of it.
+    pub(super) const fn is_sent(&self) -> bool {
+        self.is_sent
     }
 }
 
 /// How a snapshot travels.
 impl Leader {
-    /// Begins the snapshot that was requested for `follower`: `len` bytes that hold the state at `position`. The
-    /// log from there on is kept for the follower until it has confirmed it, as far as the buffer has room.
+    /// Begins the snapshot that was requested for `follower`: bytes that hold the state at `position`, which are
+    /// offered by [`offer_chunk`](Leader::offer_chunk) until [`end_snapshot`](Leader::end_snapshot). The log from
+    /// there on is kept for the follower until it has confirmed it, as far as the buffer has room.
     ///
     /// # Errors
     /// Nobody waits for it, or the log does not reach that far back.
@@ -71,7 +71,6 @@ impl Leader {
         now: Instant,
         follower: NodeId,
         position: LogPosition,
-        len: u64,
     ) -> Result<(), SnapshotRefused> {
         let (point, end) =
             self.log.locate(position).ok_or(SnapshotRefused::OutOfReach(position))?;
@@ -81,15 +80,12 @@ impl Leader {
             .and_then(|index| self.sessions[index].following_mut())
             .filter(|following| following.stage == Stage::Snapshot && following.snapshot.is_none())
             .ok_or(SnapshotRefused::NotWanted(follower))?;
-        if len == 0 {
-            return Err(SnapshotRefused::Empty);
-        }
         following.snapshot = Some(Snapshot {
             point,
-            len,
             is_announced: false,
             waiting: VecDeque::with_capacity(window),
-            missing: len,
+            is_whole: false,
+            is_sent: false,
         });
         following.confirmed = position;
         following.sent = end;
@@ -100,9 +96,8 @@ impl Leader {
     /// How many bytes of its snapshot `follower` can be offered now. It grows as
     /// [`poll_transmit`](Leader::poll_transmit) takes what was offered before.
     pub fn snapshot_room(&self, follower: NodeId) -> usize {
-        self.snapshot(follower).map_or(0, |snapshot| {
-            let room = self.config.snapshot_window.saturating_sub(snapshot.waiting.len());
-            room.min(usize::try_from(snapshot.missing).unwrap_or(usize::MAX))
+        self.snapshot(follower).filter(|snapshot| !snapshot.is_whole).map_or(0, |snapshot| {
+            self.config.snapshot_window.saturating_sub(snapshot.waiting.len())
         })
     }
 
@@ -110,18 +105,31 @@ impl Leader {
     #[must_use = "what was not taken must be offered again"]
     pub fn offer_chunk(&mut self, follower: NodeId, bytes: &[u8]) -> usize {
         let taken = bytes.len().min(self.snapshot_room(follower));
-        let snapshot = self
-            .index_of(follower)
-            .and_then(|index| self.sessions[index].following_mut()?.snapshot.as_mut());
-        if let Some(snapshot) = snapshot {
+        if let Some(snapshot) = self.snapshot_mut(follower) {
             snapshot.waiting.extend(&bytes[..taken]);
-            snapshot.missing -= taken as u64;
             self.counters.snapshot_bytes += taken as u64;
         }
         taken
     }
 
-    fn snapshot(&self, follower: NodeId) -> Option<&super::snapshot::Snapshot> {
+    /// All bytes of the snapshot for `follower` were offered.
+    pub fn end_snapshot(&mut self, follower: NodeId) {
+        if let Some(snapshot) = self.snapshot_mut(follower) {
+            snapshot.is_whole = true;
+        }
+    }
+
+    /// Whether a snapshot is on its way to `follower`.
+    pub fn has_snapshot(&self, follower: NodeId) -> bool {
+        self.snapshot(follower).is_some()
+    }
+
+    fn snapshot_mut(&mut self, follower: NodeId) -> Option<&mut Snapshot> {
+        let index = self.index_of(follower)?;
+        self.sessions[index].following_mut()?.snapshot.as_mut()
+    }
+
+    fn snapshot(&self, follower: NodeId) -> Option<&Snapshot> {
         let index = self.index_of(follower)?;
         self.sessions[index].following()?.snapshot.as_ref()
     }

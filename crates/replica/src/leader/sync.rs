@@ -8,23 +8,36 @@ use locum_types::{Instant, LogPosition, NodeId};
 use super::session::Following;
 use super::{Leader, LeaderEvent, Session, Stage};
 use crate::LeaderConfig;
-use crate::buffer::LogBuffer;
 use crate::codec::ByeReason;
 use crate::io::{Deadline, DropReason};
+use crate::point::Generation;
 use crate::refusal::Refusal;
 
 /// While a confirmation is awaited, so many signs of life are sent in the time that it has.
 const SIGNS_WHILE_WAITING: u32 = 12;
 
-/// For how long a follower may be told nothing. One that is waited for is told more often: segments that arrive after a
-/// lost one make TCP send that again at once, where its timer would take longer than the follower has; and
-/// the same for what the follower says, because it answers each of them.
-fn patience(config: &LeaderConfig, log: &LogBuffer, following: &Following) -> Duration {
-    let is_awaited = following.is_waited_for() && log.appended_after(following.confirmed).is_some();
-    if is_awaited {
-        config.keep_alive.min(config.dead_after / SIGNS_WHILE_WAITING)
-    } else {
-        config.keep_alive
+/// After a follower has left the in-sync set: it may take itself for a member for a while, and be asked to take
+/// over. Nothing leaves that it does not have until those who do are known to be of a later set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Barrier {
+    /// What it had confirmed.
+    confirmed: LogPosition,
+    /// The set without it.
+    generation: Generation,
+    since: Instant,
+    /// Until when it may take itself for a member, if that is waited for.
+    until: Option<Instant>,
+}
+
+impl Barrier {
+    /// What holds for both.
+    fn with(self, other: Barrier) -> Barrier {
+        Barrier {
+            confirmed: self.confirmed.min(other.confirmed),
+            generation: self.generation.max(other.generation),
+            since: self.since.max(other.since),
+            until: self.until.max(other.until),
+        }
     }
 }
 
@@ -34,7 +47,8 @@ impl Leader {
     /// nobody to wait for it is the head. Never goes back.
     ///
     /// A follower that is about to be in sync is waited for already, but only for what is appended from now on:
-    /// what came before may have left, and it is called in sync only after it has confirmed that.
+    /// what came before may have left, and it is called in sync only after it has confirmed that. After a follower
+    /// in sync was dropped nothing goes beyond what it had until the others are known to be of a later set.
     pub fn commit_position(&self) -> LogPosition {
         if sabotaged(Sabotage::SentIsConfirmed) {
             return self.head().position;
@@ -47,8 +61,62 @@ impl Leader {
                 Stage::Candidate { until } => Some(following.confirmed.max(until)),
                 Stage::Snapshot | Stage::CatchingUp => None,
             })
+            .chain(self.barrier.map(|barrier| barrier.confirmed))
             .min()
             .unwrap_or(self.head().position)
+    }
+
+    /// The number of the in-sync set.
+    pub const fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// A follower has left the in-sync set, for a reason that it may not know.
+    pub(super) fn leave_behind(&mut self, now: Instant, following: &Following, reason: DropReason) {
+        if !sabotaged(Sabotage::GenerationKept) {
+            self.generation = self.generation.next();
+        }
+        let knows = matches!(reason, DropReason::Told(_));
+        let trust = self.config.wait_for_trust.filter(|_| !knows);
+        let barrier = Barrier {
+            confirmed: following.confirmed,
+            generation: self.generation,
+            since: now,
+            // It counts from when it sent what was heard then.
+            until: trust.map(|trust_for| following.heard_at + trust_for),
+        };
+        self.barrier = Some(self.barrier.map_or(barrier, |before| before.with(barrier)));
+    }
+
+    /// Lifts the barrier when nobody who was left behind can take over in place of those who were not.
+    pub(super) fn lift_barrier(&mut self, now: Instant) {
+        let Some(barrier) = self.barrier else { return };
+        let mut in_sync = self.sessions.iter().filter_map(Session::following);
+        let all_know = in_sync.all(|following| following.knows_of(barrier.generation));
+        if all_know && barrier.until.is_none_or(|until| until <= now) {
+            self.barrier = None;
+        }
+    }
+
+    /// For how long a follower may be told nothing. One that is waited for is told more often: segments that arrive
+    /// after a lost one make TCP send that again at once, where its timer would take longer than the follower has;
+    /// and the same for what the follower says, because it answers each of them.
+    fn patience(&self, following: &Following) -> Duration {
+        let LeaderConfig { keep_alive, dead_after, .. } = self.config;
+        match self.awaited_since(following) {
+            Some(_) => keep_alive.min(dead_after / SIGNS_WHILE_WAITING),
+            None => keep_alive,
+        }
+    }
+
+    /// Since when a confirmation of this follower is waited for, if one is: of an entry, or of a new in-sync set.
+    fn awaited_since(&self, following: &Following) -> Option<Instant> {
+        if !following.is_waited_for() {
+            return None;
+        }
+        let entry = self.log.appended_after(following.confirmed);
+        let set = self.barrier.filter(|barrier| !following.knows_of(barrier.generation));
+        entry.into_iter().chain(set.map(|barrier| barrier.since)).min()
     }
 
     /// Whether at least one follower is in sync.
@@ -84,10 +152,14 @@ impl Leader {
                 self.sessions.get(index).is_some_and(|session| session.connection == connection);
             index += usize::from(is_still_there);
         }
-        for following in self.sessions.iter_mut().filter_map(Session::following_mut) {
-            let silence = patience(&self.config, &self.log, following);
-            following.mind_silence(now, silence);
+        for index in 0..self.sessions.len() {
+            let Some(following) = self.sessions[index].following() else { continue };
+            let silence = self.patience(following);
+            if let Some(following) = self.sessions[index].following_mut() {
+                following.mind_silence(now, silence);
+            }
         }
+        self.lift_barrier(now);
     }
 
     /// When the leader wants its next turn, and why. After [`tick`](Leader::tick) it lies ahead; a sign of life that
@@ -96,10 +168,12 @@ impl Leader {
         let judging = self.sessions.iter().filter_map(|session| self.session_deadline(session));
         let speaking = self.sessions.iter().filter_map(Session::following);
         let speaking = speaking.map(|following| {
-            let silence = patience(&self.config, &self.log, following);
+            let silence = self.patience(following);
             (following.spoken + silence, Deadline::KeepAlive)
         });
-        judging.chain(speaking).min_by_key(|(at, _)| *at)
+        let barrier = self.barrier.and_then(|barrier| barrier.until);
+        let barrier = barrier.map(|until| (until, Deadline::Trust));
+        judging.chain(speaking).chain(barrier).min_by_key(|(at, _)| *at)
     }
 
     /// When a session is to be judged, and for what.
@@ -111,8 +185,8 @@ impl Leader {
             return Some((session.since + self.config.hello_within, Deadline::Hello));
         };
         if following.is_waited_for() {
-            let appended = self.log.appended_after(following.confirmed)?;
-            return Some((appended + self.config.dead_after, Deadline::Confirmation));
+            let since = self.awaited_since(following)?;
+            return Some((since + self.config.dead_after, Deadline::Confirmation));
         }
         // Who waits for this node to make a snapshot does not stall.
         let may_stall = following.needs_log();
@@ -126,6 +200,7 @@ impl Leader {
         index: usize,
         position: LogPosition,
         digest: u64,
+        in_sync: Option<Generation>,
     ) {
         let located = self.log.locate(position);
         let Some(following) = self.sessions[index].following_mut() else { return };
@@ -142,7 +217,11 @@ impl Leader {
         }
         following.confirmed = position;
         following.progress = now;
+        following.knows = in_sync;
+        following.heard += 1;
+        following.heard_at = now;
         self.judge_stage(now, index);
+        self.lift_barrier(now);
     }
 
     /// Whoever has nearly everything is waited for; whoever has everything since then is in sync.

@@ -68,7 +68,7 @@ impl Peer {
 
     fn confirm(&mut self, position: usize) {
         let LogPoint { position, digest, .. } = self.points[position];
-        self.say(&FromFollower::Confirm { position, digest });
+        self.say(&FromFollower::Confirm { position, digest, in_sync: None });
     }
 
     /// Why the leader has dropped it, if it has.
@@ -95,7 +95,7 @@ fn a_confirmation_with_another_digest_ends_the_session_as_diverged() {
     peer.transmit();
     peer.confirm(1);
     let LogPoint { position, digest, .. } = peer.points[2];
-    peer.say(&FromFollower::Confirm { position, digest: !digest });
+    peer.say(&FromFollower::Confirm { position, digest: !digest, in_sync: None });
     assert_eq!(peer.dropped(), Some(DropReason::Bye(ByeReason::Diverged)));
     assert_eq!(peer.leader.status().counters.diverged, 1);
     assert_eq!(peer.leader.commit_position(), peer.leader.head().position);
@@ -118,7 +118,7 @@ fn what_was_not_sent_or_was_confirmed_before_cannot_be_confirmed() {
     let mut peer = Peer::resumed();
     peer.append(1);
     peer.transmit();
-    peer.say(&FromFollower::Confirm { position: LogPosition(u64::MAX), digest: 0 });
+    peer.say(&FromFollower::Confirm { position: LogPosition(u64::MAX), digest: 0, in_sync: None });
     assert_eq!(peer.dropped(), Some(DropReason::Bye(ByeReason::Protocol)), "there is no such");
 }
 
@@ -182,7 +182,7 @@ fn whoever_is_far_behind_is_not_waited_for() {
     peer.leader.append(late, late, &Entry::Tick { port: 7 });
     let LogPoint { position, digest, .. } = peer.points[1];
     let mut bytes = Vec::new();
-    FromFollower::Confirm { position, digest }.encode(&mut bytes);
+    FromFollower::Confirm { position, digest, in_sync: None }.encode(&mut bytes);
     let mut record = [0; RECORD_LEN_MAX];
     let len = peer.channel.seal(&bytes, &mut record).unwrap();
     peer.leader.receive(late, CONNECTION, &record[..len]);

@@ -312,7 +312,7 @@ impl World {
                     let bytes = self.state.snapshot();
                     let position = self.leader.head().position;
                     self.leader
-                        .begin_snapshot(self.now, follower, position, bytes.len() as u64)
+                        .begin_snapshot(self.now, follower, position)
                         .expect("it was asked for");
                     self.nodes[usize::from(follower.get()) - 2].snapshot = (bytes, 0);
                 }
@@ -325,6 +325,9 @@ impl World {
         for node in &mut self.nodes {
             let (bytes, offered) = &mut node.snapshot;
             *offered += self.leader.offer_chunk(node.id, &bytes[*offered..]);
+            if *offered == bytes.len() {
+                self.leader.end_snapshot(node.id);
+            }
         }
     }
 

@@ -20,6 +20,8 @@ pub(super) struct Waiting {
     deadlines: BTreeSet<(Instant, FlowId)>,
     /// Keys that came, and may serve somebody.
     ready: VecDeque<Place>,
+    /// The one of them that serves right now.
+    serving: Option<Place>,
     pub(super) turns: u64,
 }
 
@@ -43,7 +45,9 @@ impl Waiting {
 
     /// The next key that came, with those who wait for it, the longest first.
     pub(super) fn next_ready(&mut self) -> Option<Vec<FlowId>> {
-        let place = self.ready.pop_front()?;
+        let place = self.ready.pop_front();
+        self.serving.clone_from(&place);
+        let place = place?;
         let waiting = self.keys.get(&place).into_iter().flatten();
         Some(waiting.map(|(_, flow)| *flow).collect())
     }
@@ -104,6 +108,12 @@ impl Call<'_> {
         }
         let timeout = Duration::try_from_secs_f64(seconds).map_err(|_| wrong)?;
         Ok((!timeout.is_zero()).then_some(timeout))
+    }
+
+    /// Whether a command may take from this key: who has waited takes from the key that came, no other.
+    pub(super) fn may_take(&self, key: &[u8]) -> bool {
+        let serving = self.core.waiting.serving.as_ref();
+        self.session.mode != Mode::Retry || serving.is_some_and(|(_, serving)| **serving == *key)
     }
 
     /// Waits for one of these keys, or, within EXEC, answers that there is nothing.

@@ -102,7 +102,8 @@ impl<'c> Call<'c> {
     /// An integer that must not be negative.
     pub(super) fn positive(&self, index: usize) -> Result<usize, Failure> {
         let wrong = "ERR value is out of range, must be positive";
-        usize::try_from(self.integer(index)?).map_err(|_| wrong.into())
+        let number = number::integer(self.arg(index)).and_then(|n| usize::try_from(n).ok());
+        number.ok_or(wrong.into())
     }
 
     pub(super) fn float(&self, index: usize) -> Result<f64, Failure> {
@@ -130,19 +131,23 @@ impl<'c> Call<'c> {
         key: &[u8],
         change: impl FnOnce(&mut K) -> T,
     ) -> Result<T, Failure> {
-        self.core.store.edit_or_create(self.session.db, key, change)
+        self.core.store.edit_or_create(self.session.db, key, change, |_| true)
+    }
+
+    /// Edits what may turn out to be right already: the change counts what it has changed.
+    pub(super) fn amend<K: Kind>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut K) -> usize,
+    ) -> Result<usize, Failure> {
+        let changed = |count: &usize| *count > 0;
+        let count = self.core.store.edit_if(self.session.db, key, change, changed)?;
+        Ok(count.unwrap_or(0))
     }
 
     /// Tells those who wait for this key.
     pub(super) fn signal(&mut self, key: &[u8]) {
         self.core.waiting.signal(self.session.db, key);
-    }
-
-    /// The error about a subcommand that does not exist.
-    pub(super) fn unknown_subcommand(&self) -> Failure {
-        let given: String = String::from_utf8_lossy(self.arg(1)).chars().take(128).collect();
-        let name = self.spec.name.to_ascii_uppercase();
-        format!("ERR unknown subcommand '{given}'. Try {name} HELP.").into()
     }
 
     /// The error about a subcommand with too many or too few arguments.

@@ -162,9 +162,7 @@ pub(super) fn client(call: &mut Call<'_>) -> Outcome {
         ("REPLY", 3) => return reply(call),
         ("UNBLOCK", 3 | 4) => return unblock(call),
         ("GETREDIR", 2) => call.out().integer(-1),
-        ("ID" | "GETNAME" | "SETNAME" | "SETINFO" | "NO-EVICT" | "NO-TOUCH", _)
-        | ("INFO" | "REPLY" | "UNBLOCK" | "GETREDIR", _) => return Err(call.wrong_arity()),
-        _ => return Err(call.unknown_subcommand()),
+        _ => return Err(SYNTAX.into()),
     }
     Ok(())
 }

@@ -58,10 +58,10 @@ pub(super) fn hmget(call: &mut Call<'_>) -> Outcome {
 
 pub(super) fn hdel(call: &mut Call<'_>) -> Outcome {
     let fields = call.args.from(2);
-    let removed = call.edit(call.arg(1), |hash: &mut Hash| {
+    let removed = call.amend(call.arg(1), |hash: &mut Hash| {
         fields.iter().filter(|field| hash.remove(field)).count()
     })?;
-    call.out().count(removed.unwrap_or(0));
+    call.out().count(removed);
     Ok(())
 }
 
@@ -130,6 +130,9 @@ pub(super) fn hincrby(call: &mut Call<'_>) -> Outcome {
 
 pub(super) fn hincrbyfloat(call: &mut Call<'_>) -> Outcome {
     let (key, field, amount) = (call.arg(1), call.arg(2), call.float(3)?);
+    if !amount.is_finite() {
+        return Err("ERR value is NaN or Infinity".into());
+    }
     let old = match call.read::<Hash>(key)?.and_then(|hash| hash.get(field)) {
         Some(value) => number::float(value).ok_or("ERR hash value is not a float")?,
         None => 0.0,
@@ -145,7 +148,7 @@ pub(super) fn hincrbyfloat(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn hscan(call: &mut Call<'_>) -> Outcome {
-    let scan = Scan::read(call, 2)?;
+    let Some(scan) = Scan::within::<Hash>(call)? else { return Ok(()) };
     let hash = call.core.store.read::<Hash>(call.session.db, call.args.get(1))?;
     let (places, cursor) = scan.places(hash.map_or(0, Hash::len));
     let pairs = places.filter_map(|place| hash.and_then(|hash| hash.at(place)));
@@ -168,12 +171,16 @@ pub(super) enum Pick {
 /// Random elements that one command may ask for with repetitions.
 const PICKS_MAX: i64 = 1 << 20;
 
+const BELOW_RANGE: &str =
+    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807";
+
 impl Pick {
     pub(super) fn read(call: &Call<'_>, index: usize) -> Result<Pick, Failure> {
         if call.len() <= index {
             return Ok(Pick::One);
         }
         match call.integer(index)? {
+            i64::MIN => Err(BELOW_RANGE.into()),
             count if count < -PICKS_MAX => Err("ERR value is out of range".into()),
             count if count < 0 => Ok(Pick::Any(count.unsigned_abs() as usize)),
             count => Ok(Pick::Different(usize::try_from(count).unwrap_or(usize::MAX))),

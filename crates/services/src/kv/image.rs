@@ -1,12 +1,13 @@
 //! The snapshot of the service: every key, every connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use locum_stack::service::{FlowId, RestoreError};
+use locum_stack::service::{FlowId, FrozenState, RestoreError};
 
 use super::call::Core;
 use super::resp::OwnedArgs;
 use super::session::{Blocked, Multi, Queued, Replies, Session, Watch};
+use super::space::FrozenSpace;
 use super::store::{Counters, DATABASES, Entry, Store};
 use super::table::{self, Spec};
 use super::values::{End, Hash, Hashing, List, Set, SortedSet, Value};
@@ -14,6 +15,104 @@ use crate::codec::{Reader, Writer};
 
 type Result<T> = std::result::Result<T, RestoreError>;
 
+const STRING: u8 = 0;
+const HASH: u8 = 1;
+const LIST: u8 = 2;
+const SET: u8 = 3;
+const SORTED_SET: u8 = 4;
+
+/// Where the next byte of a frozen database comes from.
+#[derive(Debug, Default)]
+struct Cursor {
+    /// The count of keys is written.
+    begun: bool,
+    key: usize,
+    /// The next element of its value, once what comes before them is written.
+    element: Option<usize>,
+}
+
+/// Everything the service holds, at one moment: what comes before the keys, the keys, and what comes after.
+#[derive(Debug)]
+pub(super) struct Frozen {
+    head: Vec<u8>,
+    databases: VecDeque<FrozenSpace>,
+    tail: Vec<u8>,
+    at: Cursor,
+}
+
+impl Frozen {
+    pub(super) fn new(head: Vec<u8>, store: &Store, tail: Vec<u8>) -> Self {
+        Frozen { head, databases: store.freeze().into(), tail, at: Cursor::default() }
+    }
+
+    /// Without the keys of all segments but one.
+    pub(super) fn only(mut self, number: u64) -> Self {
+        for database in &mut self.databases {
+            let count = database.segments.len() as u64;
+            let chosen = number.checked_rem(count).and_then(|place| {
+                usize::try_from(place)
+                    .ok()
+                    .and_then(|place| database.segments.swap_remove_front(place))
+            });
+            database.segments = chosen.into_iter().collect();
+        }
+        self
+    }
+
+    /// Writes elements of the next key until `out` is as long as `end`; false if there is no key left.
+    fn write_keys(&mut self, end: usize, out: &mut Vec<u8>) -> bool {
+        let Some(database) = self.databases.front_mut() else { return false };
+        let mut writer = Writer::to(out);
+        if !self.at.begun {
+            writer.count(database.len);
+            self.at.begun = true;
+        }
+        let Some(segment) = database.segments.front() else {
+            self.databases.pop_front();
+            self.at = Cursor::default();
+            return true;
+        };
+        match segment.get_index(self.at.key) {
+            None => {
+                database.segments.pop_front();
+                self.at.key = 0;
+            }
+            Some((key, entry)) => {
+                let mut element = self.at.element.take().unwrap_or_else(|| {
+                    save_head(key, entry, &mut writer);
+                    0
+                });
+                let elements = entry.value.elements();
+                while element < elements && writer.len() < end {
+                    save_element(&entry.value, element, &mut writer);
+                    element += 1;
+                }
+                if element < elements {
+                    self.at.element = Some(element);
+                } else {
+                    self.at.key += 1;
+                }
+            }
+        }
+        true
+    }
+}
+
+impl FrozenState for Frozen {
+    fn write(&mut self, limit: usize, out: &mut Vec<u8>) -> bool {
+        let end = out.len().saturating_add(limit);
+        out.append(&mut self.head);
+        while out.len() < end {
+            if !self.write_keys(end, out) {
+                out.append(&mut self.tail);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Writes what comes before the keys.
 pub(super) fn save_store(store: &Store, writer: &mut Writer<'_>) {
     let counters = store.counters();
     writer.instant(counters.now);
@@ -28,52 +127,45 @@ pub(super) fn save_store(store: &Store, writer: &mut Writer<'_>) {
     ] {
         writer.u64(count);
     }
-    for db in 0..DATABASES {
-        writer.count(store.len(db));
-        for (key, entry) in store.all(db) {
-            writer.bytes(key);
-            writer.bool(entry.expires_at.is_some());
-            if let Some(end) = entry.expires_at {
-                writer.instant(end);
-            }
-            save_value(&entry.value, writer);
-        }
-    }
 }
 
-fn save_value(value: &Value, writer: &mut Writer<'_>) {
-    match value {
-        Value::String(bytes) => {
-            writer.u8(0);
-            writer.bytes(bytes);
-        }
-        Value::Hash(hash) => {
-            writer.u8(1);
-            writer.count(hash.len());
-            for (field, value) in hash.iter() {
-                writer.bytes(field);
-                writer.bytes(value);
-            }
-        }
-        Value::List(list) => {
-            writer.u8(2);
-            writer.count(list.len());
-            list.iter().for_each(|item| writer.bytes(item));
-        }
-        Value::Set(set) => {
-            writer.u8(3);
-            writer.count(set.len());
-            set.iter().for_each(|member| writer.bytes(member));
-        }
+/// Writes a key, its end, and the type and the length of its value.
+fn save_head(key: &[u8], entry: &Entry, writer: &mut Writer<'_>) {
+    writer.bytes(key);
+    writer.bool(entry.expires_at.is_some());
+    if let Some(end) = entry.expires_at {
+        writer.instant(end);
+    }
+    let kind = match &entry.value {
+        Value::String(_) => return writer.u8(STRING),
+        Value::Hash(_) => HASH,
+        Value::List(_) => LIST,
+        Value::Set(_) => SET,
+        Value::SortedSet(_) => SORTED_SET,
+    };
+    writer.u8(kind);
+    writer.count(entry.value.elements());
+}
+
+/// Writes one element of a value, by its number.
+fn save_element(value: &Value, index: usize, writer: &mut Writer<'_>) {
+    let whole = match value {
+        Value::String(bytes) => Some(bytes.as_slice()),
+        Value::List(list) => list.get(index),
+        Value::Set(set) => set.at(index),
+        Value::Hash(hash) => hash.at(index).map(|(field, value)| {
+            writer.bytes(field);
+            value
+        }),
         Value::SortedSet(sorted) => {
-            writer.u8(4);
-            writer.count(sorted.len());
-            for (member, score) in sorted.by_insertion() {
+            if let Some((member, score)) = sorted.at(index) {
                 writer.bytes(member);
                 writer.u64(score.to_bits());
             }
+            None
         }
-    }
+    };
+    whole.into_iter().for_each(|bytes| writer.bytes(bytes));
 }
 
 /// Reads the keys of a snapshot into a store that has none.
@@ -107,41 +199,41 @@ pub(super) fn load_store(reader: &mut Reader<'_>, store: &mut Store) -> Result<(
 
 fn load_value(reader: &mut Reader<'_>, hashing: &Hashing) -> Result<Value> {
     let kind = reader.u8()?;
-    if kind == 0 {
+    if kind == STRING {
         return Ok(Value::String(reader.bytes()?.to_vec()));
     }
     let count = reader.count()?;
     let mut fresh = true;
     let value = match kind {
-        1 => {
+        HASH => {
             let mut hash = Hash::new(hashing);
             for _ in 0..count {
                 fresh &= hash.set(reader.bytes()?, reader.bytes()?);
             }
-            Value::Hash(hash)
+            Value::Hash(hash.into())
         }
-        2 => {
+        LIST => {
             let mut list = List::default();
             for _ in 0..count {
                 list.push(End::Right, reader.bytes()?);
             }
-            Value::List(list)
+            Value::List(list.into())
         }
-        3 => {
+        SET => {
             let mut set = Set::new(hashing);
             for _ in 0..count {
                 fresh &= set.insert(reader.bytes()?);
             }
-            Value::Set(set)
+            Value::Set(set.into())
         }
-        4 => {
+        SORTED_SET => {
             let mut sorted = SortedSet::new(hashing);
             for _ in 0..count {
                 let (member, score) = (reader.bytes()?, f64::from_bits(reader.u64()?));
                 fresh &= sorted.score(member).is_none() && !score.is_nan();
                 sorted.set(member, score);
             }
-            Value::SortedSet(sorted)
+            Value::SortedSet(sorted.into())
         }
         other => return Err(reader.error(format!("{other} is no type of a value"))),
     };

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use locum_types::Instant;
 
-use super::call::{Call, Outcome, SYNTAX};
+use super::call::{Call, NOT_AN_INTEGER, Outcome, SYNTAX};
 use super::glob;
 use super::number;
 use super::reply::Out;
 use super::store::{DATABASES, Entry, Failure};
+use super::values::Kind;
 
 const NO_KEY: &str = "ERR no such key";
 
@@ -104,8 +105,8 @@ impl Only {
 }
 
 fn expire_by(call: &mut Call<'_>, seconds: bool, absolute: bool) -> Outcome {
-    let amount = call.integer(2)?;
     let only = Only::read(call)?;
+    let amount = call.integer(2)?;
     let end = call.end_of(amount, seconds, absolute)?;
     let (db, key) = (call.db(), call.arg(1));
     let old = call.store().entry(db, key).map(|entry| entry.expires_at);
@@ -206,8 +207,7 @@ pub(super) struct Scan<'a> {
 impl<'a> Scan<'a> {
     /// Reads the cursor at `index` and the options after it.
     pub(super) fn read(call: &Call<'a>, index: usize) -> Result<Self, Failure> {
-        let cursor = std::str::from_utf8(call.arg(index)).ok().and_then(|text| text.parse().ok());
-        let cursor = cursor.ok_or("ERR invalid cursor")?;
+        let cursor = Scan::cursor(call, index)?;
         let mut scan = Scan { cursor, pattern: None, count: 10, kind: None };
         for option in (index + 1..call.len()).step_by(2) {
             if option + 1 >= call.len() {
@@ -224,6 +224,21 @@ impl<'a> Scan<'a> {
             }
         }
         Ok(scan)
+    }
+
+    fn cursor(call: &Call<'_>, index: usize) -> Result<u64, Failure> {
+        let cursor = std::str::from_utf8(call.arg(index)).ok().and_then(|text| text.parse().ok());
+        cursor.ok_or("ERR invalid cursor".into())
+    }
+
+    /// Reads what is to be found within a key; nothing, once replied, if the key is not there.
+    pub(super) fn within<K: Kind>(call: &mut Call<'a>) -> Result<Option<Self>, Failure> {
+        Scan::cursor(call, 2)?;
+        if call.read::<K>(call.arg(1))?.is_none() {
+            Scan::reply(&mut call.session.out, 0, &[]);
+            return Ok(None);
+        }
+        Scan::read(call, 2).map(Some)
     }
 
     pub(super) fn fits(&self, name: &[u8]) -> bool {
@@ -251,9 +266,10 @@ impl<'a> Scan<'a> {
 pub(super) fn scan(call: &mut Call<'_>) -> Outcome {
     let scan = Scan::read(call, 1)?;
     let (store, db) = (&call.core.store, call.session.db);
-    let (places, cursor) = scan.places(store.len(db));
+    let space = store.space(db);
+    let (places, cursor) = space.scan(scan.cursor, scan.count);
     let mut found = Vec::new();
-    for (key, entry) in places.filter_map(|place| store.at(db, place)) {
+    for (key, entry) in places.into_iter().filter_map(|place| space.at(place)) {
         let alive = entry.expires_at.is_none_or(|end| end > store.now);
         let name = entry.value.type_name().as_bytes();
         let typed = scan.kind.is_none_or(|kind| kind.eq_ignore_ascii_case(name));
@@ -274,7 +290,7 @@ pub(super) fn randomkey(call: &mut Call<'_>) -> Outcome {
             return Ok(());
         }
         let index = call.store().random(len);
-        let key = call.store().at(db, index).map(|(key, _)| key.to_vec()).unwrap_or_default();
+        let key = call.store().space(db).nth(index).map(<[u8]>::to_vec).unwrap_or_default();
         // An expired key is removed by the look, so this ends.
         if call.exists(&key) {
             call.out().bulk(&key);
@@ -312,16 +328,29 @@ pub(super) fn renamenx(call: &mut Call<'_>) -> Outcome {
     Ok(())
 }
 
+/// A number that may be one of a database.
+pub(super) fn index(text: &[u8], not_a_number: &'static str) -> Result<i64, Failure> {
+    let number = number::integer(text).ok_or(not_a_number)?;
+    if i32::try_from(number).is_err() {
+        if not_a_number != NOT_AN_INTEGER {
+            return Err(not_a_number.into());
+        }
+        let text = "ERR value is out of range, value must between -2147483648 and 2147483647";
+        return Err(text.into());
+    }
+    Ok(number)
+}
+
 /// A database by its number.
 pub(super) fn database(text: &[u8], not_a_number: &'static str) -> Result<u8, Failure> {
-    let number = number::integer(text).ok_or(not_a_number)?;
+    let number = index(text, not_a_number)?;
     let number = u8::try_from(number).ok().filter(|number| *number < DATABASES);
     number.ok_or("ERR DB index is out of range".into())
 }
 
 pub(super) fn move_key(call: &mut Call<'_>) -> Outcome {
     let (db, key) = (call.db(), call.arg(1));
-    let to = database(call.arg(2), super::call::NOT_AN_INTEGER)?;
+    let to = database(call.arg(2), NOT_AN_INTEGER)?;
     if to == db {
         return Err("ERR source and destination objects are the same".into());
     }
@@ -343,7 +372,7 @@ pub(super) fn copy(call: &mut Call<'_>) -> Outcome {
             "REPLACE" => replace = true,
             "DB" if index + 1 < call.len() => {
                 index += 1;
-                target = database(call.arg(index), super::call::NOT_AN_INTEGER)?;
+                target = database(call.arg(index), NOT_AN_INTEGER)?;
             }
             _ => return Err(SYNTAX.into()),
         }
@@ -366,14 +395,14 @@ pub(super) fn object(call: &mut Call<'_>) -> Outcome {
     let word = call.word(1);
     match (word.as_str(), call.len()) {
         ("ENCODING" | "REFCOUNT" | "IDLETIME", 3) => {}
-        ("FREQ", 3) => {
+        ("FREQ", 3) if call.exists(call.arg(2)) => {
             let text = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. \
                         Please note that when switching between policies at runtime LRU and LFU data \
                         will take some time to adjust.";
             return Err(text.into());
         }
-        ("ENCODING" | "REFCOUNT" | "IDLETIME" | "FREQ", _) => return Err(call.wrong_arity()),
-        _ => return Err(call.unknown_subcommand()),
+        ("FREQ", 3) => {}
+        _ => return Err(SYNTAX.into()),
     }
     let (db, key) = (call.db(), call.arg(2));
     let encoding = call.store().entry(db, key).map(|entry| entry.value.encoding());

@@ -1,6 +1,7 @@
 //! Commands about lists, but for those that take items out by an end (`pops`).
 
 use super::call::{Call, NOT_AN_INTEGER, Outcome, SYNTAX, window};
+use super::store::Failure;
 use super::values::{End, List};
 
 fn push(call: &mut Call<'_>, end: End, only_if_there: bool) -> Outcome {
@@ -48,9 +49,12 @@ fn place(index: i64, len: usize) -> Option<usize> {
 }
 
 pub(super) fn lindex(call: &mut Call<'_>) -> Outcome {
-    let list = call.core.store.read::<List>(call.session.db, call.args.get(1))?;
+    let Some(list) = call.core.store.read::<List>(call.session.db, call.args.get(1))? else {
+        call.out().null();
+        return Ok(());
+    };
     let index = super::number::integer(call.args.get(2)).ok_or(NOT_AN_INTEGER)?;
-    let item = list.and_then(|list| list.get(place(index, list.len())?));
+    let item = place(index, list.len()).and_then(|place| list.get(place));
     call.session.out.bulk_or_null(item);
     Ok(())
 }
@@ -90,16 +94,17 @@ pub(super) fn lrem(call: &mut Call<'_>) -> Outcome {
     let (count, item) = (call.integer(2)?, call.arg(3));
     let end = if count < 0 { End::Right } else { End::Left };
     let most = if count == 0 { u64::MAX } else { count.unsigned_abs() };
-    let removed = call.edit(call.arg(1), |list: &mut List| {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let removed = call.amend(call.arg(1), |list: &mut List| {
         let mut removed = 0;
         list.retain(end, |each| {
             let goes = removed < most && each == item;
-            removed += u64::from(goes);
+            removed += usize::from(goes);
             !goes
         });
         removed
     })?;
-    call.out().integer(removed.unwrap_or(0) as i64);
+    call.out().count(removed);
     Ok(())
 }
 
@@ -127,14 +132,14 @@ pub(super) fn linsert(call: &mut Call<'_>) -> Outcome {
 
 pub(super) fn lpos(call: &mut Call<'_>) -> Outcome {
     let (mut rank, mut count, mut most) = (1, None, usize::MAX);
-    if call.len().is_multiple_of(2) {
-        return Err(SYNTAX.into());
-    }
     let unsigned = |index, what: &str| {
-        let wrong = || format!("ERR {what} can't be negative");
-        call.integer(index).and_then(|n| usize::try_from(n).map_err(|_| wrong().into()))
+        let number = call.integer(index).ok().and_then(|n| usize::try_from(n).ok());
+        number.ok_or_else(|| Failure::from(format!("ERR {what} can't be negative")))
     };
     for option in (3..call.len()).step_by(2) {
+        if option + 1 >= call.len() {
+            return Err(SYNTAX.into());
+        }
         match call.word(option).as_str() {
             "RANK" => {
                 rank = call.integer(option + 1)?;

@@ -24,8 +24,18 @@ pub(super) fn integer(text: &[u8]) -> Option<i64> {
     if negative { Some(value) } else { value.checked_neg() }
 }
 
-/// A number, `inf` included, `nan` not.
+/// A number, `inf` included, `nan` not, nor what is too large or too small to be told from `inf` or zero.
 pub(super) fn float(text: &[u8]) -> Option<f64> {
+    let number = rounded(text)?;
+    let spelled = |text: &[u8]| text.iter().any(|byte| byte.eq_ignore_ascii_case(&b'n'));
+    let digits = text.split(|byte| byte.eq_ignore_ascii_case(&b'e')).next().unwrap_or_default();
+    let is_zero = !digits.iter().any(|digit| (b'1'..=b'9').contains(digit));
+    let exact = if number == 0.0 { is_zero } else { number.is_finite() || spelled(text) };
+    exact.then_some(number)
+}
+
+/// A number, or the `inf` or zero that it comes closest to.
+pub(super) fn rounded(text: &[u8]) -> Option<f64> {
     let text = std::str::from_utf8(text).ok()?;
     text.parse().ok().filter(|number: &f64| !number.is_nan())
 }
@@ -95,6 +105,18 @@ mod tests {
             write_integer(&mut out, value);
             assert_eq!(out, value.to_string().as_bytes());
         }
+    }
+
+    #[test]
+    fn floats_are_in_range() {
+        for (text, number) in [("-0", Some(0.0)), ("0e9", Some(0.0)), ("+INF", Some(f64::INFINITY))]
+        {
+            assert_eq!(float(text.as_bytes()), number, "{text}");
+        }
+        for wrong in ["1e400", "-1e400", "1e-400", "nan", "", " 1", "1 "] {
+            assert_eq!(float(wrong.as_bytes()), None, "{wrong}");
+        }
+        assert_eq!(rounded(b"1e400"), Some(f64::INFINITY));
     }
 
     #[test]

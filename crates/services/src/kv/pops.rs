@@ -1,5 +1,7 @@
 //! Commands that take something out by an end, at once or when it comes.
 
+use std::time::Duration;
+
 use super::call::{Call, Outcome, SYNTAX};
 use super::number;
 use super::store::Failure;
@@ -13,10 +15,12 @@ fn take(
     end: End,
     count: usize,
 ) -> Result<Vec<Box<[u8]>>, Failure> {
-    let items = call.edit(key, |list: &mut List| {
-        (0..count.min(list.len())).filter_map(|_| list.pop(end)).collect()
+    let mut items = Vec::new();
+    call.amend(key, |list: &mut List| {
+        items.extend((0..count.min(list.len())).filter_map(|_| list.pop(end)));
+        items.len()
     })?;
-    Ok(items.unwrap_or_default())
+    Ok(items)
 }
 
 fn pop(call: &mut Call<'_>, end: End) -> Outcome {
@@ -54,6 +58,9 @@ fn blocking_pop(call: &mut Call<'_>, end: End) -> Outcome {
     let timeout = call.timeout(last)?;
     let keys = call.args.from(1).first(last - 1);
     for key in keys.iter() {
+        if !call.may_take(key) {
+            continue;
+        }
         let items = take(call, key, end, 1)?;
         if let Some(item) = items.first() {
             call.out().bulks([key, item].into_iter());
@@ -85,7 +92,11 @@ fn shift(call: &mut Call<'_>, from: End, to: End) -> Result<bool, Failure> {
     if call.read::<List>(source)?.is_none() {
         return Ok(false);
     }
-    call.read::<List>(target)?;
+    if let Err(text) = call.read::<List>(target) {
+        // Who waits is told as well: the item has come, only its place is wrong.
+        call.out().error(&text);
+        return Ok(true);
+    }
     let Some(item) = take(call, source, from, 1)?.pop() else { return Ok(false) };
     call.edit_or_create(target, |list: &mut List| list.push(to, &item))?;
     call.signal(target);
@@ -127,8 +138,12 @@ pub(super) fn blmove(call: &mut Call<'_>) -> Outcome {
     shift_or_wait(call, from, to, 5)
 }
 
-/// Takes from the first list that is there; the number of keys is at `at`.
-fn first_of_many(call: &mut Call<'_>, at: usize) -> Result<(bool, usize), Failure> {
+/// Takes from the first list that is there; the number of keys is at `at`. Says whether there was one, how
+/// many keys were given, and how long to wait if there is a timeout in front.
+fn first_of_many(
+    call: &mut Call<'_>,
+    at: usize,
+) -> Result<(bool, usize, Option<Duration>), Failure> {
     let keys = number::integer(call.arg(at)).and_then(|count| usize::try_from(count).ok());
     let keys = keys.filter(|n| *n > 0).ok_or("ERR numkeys should be greater than 0")?;
     let word = at.saturating_add(keys).saturating_add(1);
@@ -136,26 +151,32 @@ fn first_of_many(call: &mut Call<'_>, at: usize) -> Result<(bool, usize), Failur
         return Err(SYNTAX.into());
     }
     let end = end(call, word)?;
-    let count = match call.len() - word {
-        1 => 1,
-        3 if call.is(word + 1, "COUNT") => {
-            let count = number::integer(call.arg(word + 2));
-            let count = count.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
-            count.ok_or("ERR count should be greater than 0")?
+    let mut count = 1;
+    if word + 2 < call.len() && call.is(word + 1, "COUNT") {
+        let given = number::integer(call.arg(word + 2));
+        let given = given.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+        count = given.ok_or("ERR count should be greater than 0")?;
+        if word + 3 < call.len() {
+            return Err(SYNTAX.into());
         }
-        _ => return Err(SYNTAX.into()),
-    };
+    } else if word + 1 < call.len() {
+        return Err(SYNTAX.into());
+    }
+    let timeout = if at > 1 { call.timeout(at - 1)? } else { None };
     for key in call.args.from(at + 1).first(keys).iter() {
+        if !call.may_take(key) {
+            continue;
+        }
         let items = take(call, key, end, count)?;
         if !items.is_empty() {
             let out = call.out();
             out.array(2);
             out.bulk(key);
             out.bulks(items.iter().map(|item| &**item));
-            return Ok((true, keys));
+            return Ok((true, keys, timeout));
         }
     }
-    Ok((false, keys))
+    Ok((false, keys, timeout))
 }
 
 pub(super) fn lmpop(call: &mut Call<'_>) -> Outcome {
@@ -166,8 +187,7 @@ pub(super) fn lmpop(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn blmpop(call: &mut Call<'_>) -> Outcome {
-    let timeout = call.timeout(1)?;
-    let (done, keys) = first_of_many(call, 2)?;
+    let (done, keys, timeout) = first_of_many(call, 2)?;
     if done {
         return Ok(());
     }
@@ -184,18 +204,19 @@ fn take_sorted(
     end: End,
     count: usize,
 ) -> Result<Vec<Scored>, Failure> {
-    let taken = call.edit(key, |sorted: &mut SortedSet| {
+    let mut taken: Vec<Scored> = Vec::new();
+    call.amend(key, |sorted: &mut SortedSet| {
         let own = |(member, score): (&[u8], f64)| (Box::from(member), score);
-        let taken: Vec<Scored> = match end {
+        taken = match end {
             End::Left => sorted.iter().take(count).map(own).collect(),
             End::Right => sorted.iter().rev().take(count).map(own).collect(),
         };
         taken.iter().for_each(|(member, _)| {
             sorted.remove(member);
         });
-        taken
+        taken.len()
     })?;
-    Ok(taken.unwrap_or_default())
+    Ok(taken)
 }
 
 fn pop_sorted(call: &mut Call<'_>, end: End) -> Outcome {
@@ -232,6 +253,9 @@ fn blocking_pop_sorted(call: &mut Call<'_>, end: End) -> Outcome {
     let timeout = call.timeout(last)?;
     let keys = call.args.from(1).first(last - 1);
     for key in keys.iter() {
+        if !call.may_take(key) {
+            continue;
+        }
         let taken = take_sorted(call, key, end, 1)?;
         if let Some((member, score)) = taken.first() {
             let out = call.out();

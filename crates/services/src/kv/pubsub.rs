@@ -189,8 +189,8 @@ pub(super) fn pubsub(call: &mut Call<'_>) -> Outcome {
             }
         }
         b"NUMPAT" if call.args.len() == 2 => out.count(channels.patterns.len()),
-        b"CHANNELS" | b"NUMPAT" => return Err(call.wrong_arity()),
-        _ => return Err(call.unknown_subcommand()),
+        b"CHANNELS" => return Err(call.wrong_arity()),
+        _ => return Err(super::call::SYNTAX.into()),
     }
     Ok(())
 }

@@ -23,6 +23,13 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Bytes of a string, which may be put together from several arguments.
+    pub(super) fn string(&self) -> usize {
+        self.bulk.saturating_mul(8)
+    }
+}
+
 /// Bytes of a line: an inline command, or the header of an array or a bulk string.
 const LINE_MAX: usize = 64 * 1024;
 

@@ -7,6 +7,7 @@ use super::call::{Call, Core};
 use super::resp::{Args, Parsed, Parser};
 use super::session::{Mode, Multi, OUTPUT_MAX, Queued, Replies, Session, WAITING_MAX};
 use super::store::Failure;
+use super::subcommands;
 use super::table::{self, Spec};
 
 const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
@@ -35,9 +36,7 @@ impl Core {
     pub(super) fn forget(&mut self, mut session: Session) {
         self.waiting.remove(&mut session);
         self.channels.remove(&mut session);
-        for watch in &session.watches {
-            self.store.unwatch(watch.db, &watch.key);
-        }
+        self.forget_watches(&mut session);
         self.dirty.remove(&session.flow);
     }
 
@@ -46,6 +45,9 @@ impl Core {
         if !spec.takes(args.len()) {
             let name = spec.name;
             return Some(format!("ERR wrong number of arguments for '{name}' command").into());
+        }
+        if let Some(text) = subcommands::refusal(spec, args) {
+            return Some(text);
         }
         if session.multi.is_some() && spec.has(table::NOT_IN_MULTI) {
             return Some("ERR Command not allowed inside a transaction".into());
@@ -86,6 +88,13 @@ impl Kv {
         match table::find(args.get(0)) {
             None => refuse(session, &unknown(args)),
             Some(spec) => match self.core.refusal(session, spec, args) {
+                Some(text) if spec.name == "exec" => {
+                    session.multi = None;
+                    self.core.forget_watches(session);
+                    let reason = text.strip_prefix("ERR ").unwrap_or(&text);
+                    let text = format!("EXECABORT Transaction discarded because of: {reason}");
+                    session.out.error(&text);
+                }
                 Some(text) => refuse(session, &text),
                 None if session.multi.is_some() && !spec.has(table::AT_ONCE) => {
                     queue(session, spec, args);

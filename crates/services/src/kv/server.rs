@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::call::{Call, NOT_AN_INTEGER, Outcome, SYNTAX};
 use super::connection::VERSION;
 use super::glob;
-use super::keys::database;
+use super::keys::{database, index};
 use super::number;
 use super::reply::Out;
 use super::store::{DATABASES, Failure};
@@ -41,8 +41,10 @@ pub(super) fn flushall(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn swapdb(call: &mut Call<'_>) -> Outcome {
-    let one = database(call.arg(1), "ERR invalid first DB index")?;
-    let other = database(call.arg(2), "ERR invalid second DB index")?;
+    let (first, second) = ("ERR invalid first DB index", "ERR invalid second DB index");
+    index(call.arg(1), first)?;
+    index(call.arg(2), second)?;
+    let (one, other) = (database(call.arg(1), first)?, database(call.arg(2), second)?);
     call.store().swap(one, other);
     call.core.waiting.signal_all(one);
     call.core.waiting.signal_all(other);
@@ -107,8 +109,8 @@ pub(super) fn config(call: &mut Call<'_>) -> Outcome {
         ("REWRITE", 2) => {
             return Err("ERR The server is running without a config file".into());
         }
-        ("GET" | "SET" | "RESETSTAT" | "REWRITE", _) => return Err(call.wrong_arity()),
-        _ => return Err(call.unknown_subcommand()),
+        ("SET", _) => return Err(call.wrong_arity()),
+        _ => return Err(SYNTAX.into()),
     }
     Ok(())
 }
@@ -266,8 +268,7 @@ pub(super) fn command(call: &mut Call<'_>) -> Outcome {
             specs.into_iter().for_each(|spec| document(&mut call.session.out, spec));
         }
         ("GETKEYS", 3..) => return getkeys(call),
-        ("COUNT" | "LIST" | "GETKEYS", _) => return Err(call.wrong_arity()),
-        _ => return Err(call.unknown_subcommand()),
+        _ => return Err(SYNTAX.into()),
     }
     Ok(())
 }

@@ -48,7 +48,7 @@ fn reply(call: &mut Call<'_>, operation: Operation) -> Outcome {
 fn keep(call: &mut Call<'_>, operation: Operation) -> Outcome {
     let result = compute(call, call.args.from(2), operation)?;
     let (db, key, len) = (call.db(), call.arg(1), result.len());
-    call.store().put(db, key, Entry { value: Value::Set(result), expires_at: None });
+    call.store().put(db, key, Entry { value: Value::Set(result.into()), expires_at: None });
     call.out().count(len);
     Ok(())
 }
@@ -83,14 +83,14 @@ pub(super) fn sintercard(call: &mut Call<'_>) -> Outcome {
     if keys > call.len() - 2 {
         return Err("ERR Number of keys can't be greater than number of args".into());
     }
-    let limit = match call.len() - 2 - keys {
-        0 => 0,
-        2 if call.is(2 + keys, "LIMIT") => {
-            let limit = call.integer(3 + keys)?;
-            usize::try_from(limit).map_err(|_| "ERR LIMIT can't be negative")?
+    let mut limit = 0;
+    for option in (2 + keys..call.len()).step_by(2) {
+        if !call.is(option, "LIMIT") || option + 1 >= call.len() {
+            return Err(SYNTAX.into());
         }
-        _ => return Err(SYNTAX.into()),
-    };
+        let given = call.integer(option + 1).ok().and_then(|n| usize::try_from(n).ok());
+        limit = given.ok_or("ERR LIMIT can't be negative")?;
+    }
     let len = compute(call, call.args.from(2).first(keys), Operation::Intersection)?.len();
     call.out().count(if limit == 0 { len } else { len.min(limit) });
     Ok(())

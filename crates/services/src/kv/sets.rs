@@ -7,19 +7,19 @@ use super::values::Set;
 
 pub(super) fn sadd(call: &mut Call<'_>) -> Outcome {
     let members = call.args.from(2);
-    let added = call.edit_or_create(call.arg(1), |set: &mut Set| {
-        members.iter().filter(|member| set.insert(member)).count()
-    })?;
+    let insert = |set: &mut Set| members.iter().filter(|member| set.insert(member)).count();
+    let (db, key) = (call.db(), call.arg(1));
+    let added = call.store().edit_or_create(db, key, insert, |added| *added > 0)?;
     call.out().count(added);
     Ok(())
 }
 
 pub(super) fn srem(call: &mut Call<'_>) -> Outcome {
     let members = call.args.from(2);
-    let removed = call.edit(call.arg(1), |set: &mut Set| {
+    let removed = call.amend(call.arg(1), |set: &mut Set| {
         members.iter().filter(|member| set.remove(member)).count()
     })?;
-    call.out().count(removed.unwrap_or(0));
+    call.out().count(removed);
     Ok(())
 }
 
@@ -56,11 +56,16 @@ pub(super) fn smembers(call: &mut Call<'_>) -> Outcome {
 
 pub(super) fn smove(call: &mut Call<'_>) -> Outcome {
     let (from, to, member) = (call.arg(1), call.arg(2), call.arg(3));
-    let there = call.read::<Set>(from)?.is_some_and(|set| set.contains(member));
+    let Some(set) = call.read::<Set>(from)? else {
+        call.out().flag(false);
+        return Ok(());
+    };
+    let there = set.contains(member);
     call.read::<Set>(to)?;
     if there && from != to {
         call.edit(from, |set: &mut Set| set.remove(member))?;
-        call.edit_or_create(to, |set: &mut Set| set.insert(member))?;
+        let db = call.db();
+        call.store().edit_or_create(db, to, |set: &mut Set| set.insert(member), |new| *new)?;
     }
     call.out().flag(there);
     Ok(())
@@ -116,7 +121,7 @@ pub(super) fn srandmember(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn sscan(call: &mut Call<'_>) -> Outcome {
-    let scan = Scan::read(call, 2)?;
+    let Some(scan) = Scan::within::<Set>(call)? else { return Ok(()) };
     let set = call.core.store.read::<Set>(call.session.db, call.args.get(1))?;
     let (places, cursor) = scan.places(set.map_or(0, Set::len));
     let members = places.filter_map(|place| set.and_then(|set| set.at(place)));

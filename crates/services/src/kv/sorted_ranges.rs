@@ -61,7 +61,9 @@ fn score(text: &[u8]) -> Result<(f64, bool), Failure> {
         [b'(', rest @ ..] => (rest, true),
         text => (text, false),
     };
-    Ok((number::float(text).ok_or("ERR min or max is not a float")?, excluded))
+    // Like `strtod`, which skips spaces and takes nothing for zero.
+    let number = if text.is_empty() { Some(0.0) } else { number::rounded(text.trim_ascii_start()) };
+    Ok((number.ok_or("ERR min or max is not a float")?, excluded))
 }
 
 impl Span {
@@ -176,7 +178,8 @@ impl Query {
                     let most = usize::MAX;
                     take = if offset < 0 { 0 } else { usize::try_from(count).unwrap_or(most) };
                     skip = usize::try_from(offset).unwrap_or(0);
-                    limited = true;
+                    // As in Redis: without a limit of the count it passes for none.
+                    limited = count != -1;
                     index += 2;
                 }
                 "BYSCORE" if fixed.is_none() => by = By::Score,
@@ -250,7 +253,11 @@ pub(super) fn zrangestore(call: &mut Call<'_>) -> Outcome {
     let sorted = call.core.store.read::<SortedSet>(db, call.args.get(2))?;
     query.run(sorted).into_iter().for_each(|(member, score)| result.set(member, score));
     let len = result.len();
-    call.store().put(db, target, Entry { value: Value::SortedSet(result), expires_at: None });
+    call.store().put(
+        db,
+        target,
+        Entry { value: Value::SortedSet(result.into()), expires_at: None },
+    );
     call.signal(target);
     call.out().count(len);
     Ok(())
@@ -274,12 +281,12 @@ pub(super) fn zlexcount(call: &mut Call<'_>) -> Outcome {
 }
 
 fn remove(call: &mut Call<'_>, span: &Span) -> Outcome {
-    let removed = call.edit(call.arg(1), |sorted: &mut SortedSet| {
+    let removed = call.amend(call.arg(1), |sorted: &mut SortedSet| {
         let found = span.select(sorted, false, 0, usize::MAX);
         let found: Vec<Box<[u8]>> = found.into_iter().map(|(member, _)| member.into()).collect();
         found.iter().filter(|member| sorted.remove(member)).count()
     })?;
-    call.out().count(removed.unwrap_or(0));
+    call.out().count(removed);
     Ok(())
 }
 

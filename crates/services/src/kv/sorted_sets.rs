@@ -76,15 +76,25 @@ pub(super) fn zadd(call: &mut Call<'_>) -> Outcome {
         for (score, member) in given {
             let old = sorted.score(member);
             let Some(new) = options.decide(old, score) else { continue };
-            sorted.set(member, new);
+            // Also among zeros: the one that is there keeps its sign.
+            if old != Some(new) {
+                sorted.set(member, new);
+            }
             added += usize::from(old.is_none());
             changed += usize::from(old.is_some_and(|old| old != new));
         }
-        if options.ch { added + changed } else { added }
+        (added, changed)
     };
-    let count = call.edit_or_create(key, change)?;
-    call.signal(key);
-    call.out().count(count);
+    let db = call.db();
+    let (added, changed) = if options.xx && call.read::<SortedSet>(key)?.is_none() {
+        (0, 0)
+    } else {
+        call.store().edit_or_create(db, key, change, |(added, changed)| added + changed > 0)?
+    };
+    if added > 0 {
+        call.signal(key);
+    }
+    call.out().count(if options.ch { added + changed } else { added });
     Ok(())
 }
 
@@ -97,8 +107,10 @@ fn add_to(call: &mut Call<'_>, options: Options, given: Option<(f64, &[u8])>) ->
     }
     match options.decide(old, amount) {
         Some(new) => {
-            call.edit_or_create(key, |sorted: &mut SortedSet| sorted.set(member, new))?;
-            call.signal(key);
+            if old != Some(new) {
+                call.edit_or_create(key, |sorted: &mut SortedSet| sorted.set(member, new))?;
+                call.signal(key);
+            }
             call.out().double(new);
         }
         None => call.out().null(),
@@ -142,10 +154,10 @@ pub(super) fn zmscore(call: &mut Call<'_>) -> Outcome {
 
 pub(super) fn zrem(call: &mut Call<'_>) -> Outcome {
     let members = call.args.from(2);
-    let removed = call.edit(call.arg(1), |sorted: &mut SortedSet| {
+    let removed = call.amend(call.arg(1), |sorted: &mut SortedSet| {
         members.iter().filter(|member| sorted.remove(member)).count()
     })?;
-    call.out().count(removed.unwrap_or(0));
+    call.out().count(removed);
     Ok(())
 }
 
@@ -172,7 +184,7 @@ pub(super) fn zrevrank(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn zscan(call: &mut Call<'_>) -> Outcome {
-    let scan = Scan::read(call, 2)?;
+    let Some(scan) = Scan::within::<SortedSet>(call)? else { return Ok(()) };
     let sorted = call.core.store.read::<SortedSet>(call.session.db, call.args.get(1))?;
     let (places, cursor) = scan.places(sorted.map_or(0, SortedSet::len));
     let pairs = places.filter_map(|place| sorted.and_then(|sorted| sorted.at(place)));

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use indexmap::IndexMap;
 use locum_types::Instant;
 
+use super::space::{FrozenSpace, Place, Space};
 use super::values::{Hashing, Kind, Value};
 
 /// The databases there are.
@@ -42,7 +42,7 @@ struct Watched {
 /// One database.
 #[derive(Debug)]
 struct Database {
-    entries: IndexMap<Box<[u8]>, Entry, Hashing>,
+    entries: Space,
     expiries: BTreeSet<(Instant, Box<[u8]>)>,
     watched: BTreeMap<Box<[u8]>, Watched>,
 }
@@ -86,7 +86,7 @@ impl Store {
     pub(super) fn new(seed: u64, limit: Option<u64>) -> Self {
         let hashing = Hashing::with_seed(seed);
         let database = || Database {
-            entries: IndexMap::with_hasher(hashing.clone()),
+            entries: Space::new(&hashing),
             expiries: BTreeSet::new(),
             watched: BTreeMap::new(),
         };
@@ -126,13 +126,13 @@ impl Store {
     }
 
     /// The place of a key that is there; one whose time has come is removed.
-    fn find(&mut self, db: u8, key: &[u8]) -> Option<usize> {
+    fn find(&mut self, db: u8, key: &[u8]) -> Option<Place> {
         let now = self.now;
         let database = self.db(db);
-        let index = database.entries.get_index_of(key)?;
-        let (_, entry) = database.entries.get_index(index)?;
+        let place = database.entries.find(key)?;
+        let (_, entry) = database.entries.at(place)?;
         if entry.expires_at.is_none_or(|end| end > now) {
-            return Some(index);
+            return Some(place);
         }
         self.expire(db, key);
         None
@@ -144,8 +144,8 @@ impl Store {
     }
 
     pub(super) fn entry(&mut self, db: u8, key: &[u8]) -> Option<&Entry> {
-        let index = self.find(db, key)?;
-        self.db(db).entries.get_index(index).map(|(_, entry)| entry)
+        let place = self.find(db, key)?;
+        self.db(db).entries.at(place).map(|(_, entry)| entry)
     }
 
     pub(super) fn exists(&mut self, db: u8, key: &[u8]) -> bool {
@@ -154,12 +154,12 @@ impl Store {
 
     /// The value of a key for a reading command.
     pub(super) fn get(&mut self, db: u8, key: &[u8]) -> Option<&Value> {
-        let Some(index) = self.find(db, key) else {
+        let Some(place) = self.find(db, key) else {
             self.misses += 1;
             return None;
         };
         self.hits += 1;
-        self.db(db).entries.get_index(index).map(|(_, entry)| &entry.value)
+        self.db(db).entries.at(place).map(|(_, entry)| &entry.value)
     }
 
     /// The value of a key, if it has the right type.
@@ -177,10 +177,19 @@ impl Store {
         key: &[u8],
         change: impl FnOnce(&mut K) -> T,
     ) -> Result<Option<T>, Failure> {
-        let Some(index) = self.find(db, key) else { return Ok(None) };
-        let Some((_, entry)) = self.db_mut(db).entries.get_index_mut(index) else {
-            return Ok(None);
-        };
+        self.edit_if(db, key, change, |_| true)
+    }
+
+    /// Like `edit`; but who watches the key hears of it only if the result says that something changed.
+    pub(super) fn edit_if<K: Kind, T>(
+        &mut self,
+        db: u8,
+        key: &[u8],
+        change: impl FnOnce(&mut K) -> T,
+        changed: impl FnOnce(&T) -> bool,
+    ) -> Result<Option<T>, Failure> {
+        let Some(place) = self.find(db, key) else { return Ok(None) };
+        let Some(entry) = self.db_mut(db).entries.at_mut(place) else { return Ok(None) };
         let before = entry.value.size();
         let value = K::of_mut(&mut entry.value).ok_or(WRONG_TYPE)?;
         let result = change(value);
@@ -188,7 +197,7 @@ impl Store {
         self.used = (self.used + after).saturating_sub(before);
         if void {
             self.take(db, key);
-        } else {
+        } else if changed(&result) {
             self.touch(db, key);
         }
         Ok(Some(result))
@@ -200,18 +209,19 @@ impl Store {
         db: u8,
         key: &[u8],
         change: impl FnOnce(&mut K) -> T,
+        changed: impl FnOnce(&T) -> bool,
     ) -> Result<T, Failure> {
         if self.find(db, key).is_none() {
             let entry = Entry { value: K::empty(&self.hashing), expires_at: None };
             self.used += key.len() + KEY;
-            self.db_mut(db).entries.insert(key.into(), entry);
+            self.db_mut(db).entries.insert(key, entry);
         }
-        self.edit(db, key, change)?.ok_or("ERR no such key".into())
+        self.edit_if(db, key, change, changed)?.ok_or("ERR no such key".into())
     }
 
     /// Sets a string and its end; what was there goes, whatever it was.
     pub(super) fn set_string(&mut self, db: u8, key: &[u8], bytes: &[u8], end: Option<Instant>) {
-        let Some(index) = self.find(db, key) else {
+        let Some(place) = self.find(db, key) else {
             return self.put(
                 db,
                 key,
@@ -219,7 +229,7 @@ impl Store {
             );
         };
         let database = self.db_mut(db);
-        let Some((_, entry)) = database.entries.get_index_mut(index) else { return };
+        let Some(entry) = database.entries.at_mut(place) else { return };
         let before = entry.value.size();
         match &mut entry.value {
             Value::String(old) => bytes.clone_into(old),
@@ -244,14 +254,14 @@ impl Store {
         self.used += key.len() + KEY + entry.value.size();
         let database = self.db_mut(db);
         database.reschedule(key, None, entry.expires_at);
-        database.entries.insert(key.into(), entry);
+        database.entries.insert(key, entry);
         self.touch(db, key);
     }
 
     /// Removes a key, expired or not.
     fn take(&mut self, db: u8, key: &[u8]) -> Option<Entry> {
         let database = self.db_mut(db);
-        let entry = database.entries.swap_remove(key)?;
+        let entry = database.entries.remove(key)?;
         database.reschedule(key, entry.expires_at, None);
         self.used = self.used.saturating_sub(key.len() + KEY + entry.value.size());
         self.touch(db, key);
@@ -265,9 +275,9 @@ impl Store {
 
     /// Sets the end of a key; says whether the key is there.
     pub(super) fn set_end(&mut self, db: u8, key: &[u8], end: Option<Instant>) -> bool {
-        let Some(index) = self.find(db, key) else { return false };
+        let Some(place) = self.find(db, key) else { return false };
         let database = self.db_mut(db);
-        let Some((_, entry)) = database.entries.get_index_mut(index) else { return false };
+        let Some(entry) = database.entries.at_mut(place) else { return false };
         let old = std::mem::replace(&mut entry.expires_at, end);
         database.reschedule(key, old, end);
         self.touch(db, key);
@@ -286,27 +296,27 @@ impl Store {
     /// The keys of a database that are there, with their entries, in an order that a snapshot keeps.
     pub(super) fn iter(&self, db: u8) -> impl Iterator<Item = (&[u8], &Entry)> {
         let now = self.now;
-        self.all(db).filter(move |(_, entry)| entry.expires_at.is_none_or(|end| end > now))
+        let all = self.db(db).entries.iter();
+        all.filter(move |(_, entry)| entry.expires_at.is_none_or(|end| end > now))
     }
 
-    /// As [`Store::iter`], with those that have expired and are still to be removed.
-    pub(super) fn all(&self, db: u8) -> impl ExactSizeIterator<Item = (&[u8], &Entry)> {
-        self.db(db).entries.iter().map(|(key, entry)| (&**key, entry))
+    /// All keys of a database, expired or not.
+    pub(super) fn space(&self, db: u8) -> &Space {
+        &self.db(db).entries
     }
 
-    /// The key at a place, expired or not.
-    pub(super) fn at(&self, db: u8, index: usize) -> Option<(&[u8], &Entry)> {
-        self.db(db).entries.get_index(index).map(|(key, entry)| (&**key, entry))
+    /// The keys of all databases as they are now, expired or not.
+    pub(super) fn freeze(&self) -> Vec<FrozenSpace> {
+        self.databases.iter().map(|database| database.entries.freeze()).collect()
     }
 
     pub(super) fn flush(&mut self, db: u8) {
         let database = self.db_mut(db);
         database.expiries.clear();
-        let entries = std::mem::take(&mut database.entries);
-        database.entries = IndexMap::with_hasher(entries.hasher().clone());
-        for (key, entry) in entries {
+        let gone = database.entries.drain();
+        for (key, entry) in gone.segments.iter().flat_map(|segment| segment.iter()) {
             self.used = self.used.saturating_sub(key.len() + KEY + entry.value.size());
-            self.touch(db, &key);
+            self.touch(db, key);
         }
     }
 
@@ -319,7 +329,7 @@ impl Store {
             let keys: Vec<Box<[u8]>> = self.db(here).watched.keys().cloned().collect();
             for key in keys {
                 let both = [here, there];
-                if both.iter().any(|db| self.db(*db).entries.contains_key(&key)) {
+                if both.iter().any(|db| self.db(*db).entries.contains(&key)) {
                     self.touch(here, &key);
                 }
             }

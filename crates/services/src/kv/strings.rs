@@ -7,8 +7,6 @@ use super::number;
 use super::store::{Failure, WRONG_TYPE};
 use super::values::Value;
 
-/// Bytes of a string.
-const STRING_MAX: usize = 512 << 20;
 const TOO_LONG: &str = "ERR string exceeds maximum allowed size (proto-max-bulk-len)";
 
 pub(super) fn get(call: &mut Call<'_>) -> Outcome {
@@ -32,47 +30,51 @@ enum End {
     Past,
 }
 
+/// Whether this is one of EX, PX, EXAT, PXAT, before a number.
+fn names_end(call: &Call<'_>, index: usize) -> bool {
+    index + 1 < call.len() && matches!(call.word(index).as_str(), "EX" | "PX" | "EXAT" | "PXAT")
+}
+
 /// Reads an end: one of EX, PX, EXAT, PXAT with its number.
-fn end(call: &Call<'_>, index: usize) -> Result<Option<End>, Failure> {
+fn end(call: &Call<'_>, index: usize) -> Result<End, Failure> {
     let (seconds, absolute) = match call.word(index).as_str() {
         "EX" => (true, false),
         "PX" => (false, false),
         "EXAT" => (true, true),
-        "PXAT" => (false, true),
-        _ => return Ok(None),
+        _ => (false, true),
     };
-    if index + 1 >= call.len() {
-        return Err(SYNTAX.into());
-    }
     let amount = call.integer(index + 1)?;
     if amount <= 0 {
         return Err(call.invalid_expiry());
     }
     let end = call.end_of(amount, seconds, absolute)?;
-    Ok(Some(end.map_or(End::Past, End::At)))
+    Ok(end.map_or(End::Past, End::At))
 }
 
 pub(super) fn set(call: &mut Call<'_>) -> Outcome {
     let (key, value) = (call.arg(1), call.arg(2));
     let (mut until, mut get, mut only_if) = (End::Unsaid, false, None);
-    let mut index = 3;
+    let (mut index, mut ends) = (3, None);
     while index < call.len() {
-        if let Some(found) = end(call, index)? {
-            if until != End::Unsaid {
+        if names_end(call, index) {
+            if until != End::Unsaid || ends.is_some() {
                 return Err(SYNTAX.into());
             }
-            until = found;
+            ends = Some(index);
             index += 2;
             continue;
         }
         match call.word(index).as_str() {
-            "NX" if only_if.is_none() => only_if = Some(false),
-            "XX" if only_if.is_none() => only_if = Some(true),
+            "NX" if only_if != Some(true) => only_if = Some(false),
+            "XX" if only_if != Some(false) => only_if = Some(true),
             "GET" => get = true,
-            "KEEPTTL" if until == End::Unsaid => until = End::Keep,
+            "KEEPTTL" if ends.is_none() => until = End::Keep,
             _ => return Err(SYNTAX.into()),
         }
         index += 1;
+    }
+    if let Some(index) = ends {
+        until = end(call, index)?;
     }
     let exists = if get {
         let old = call.core.store.read::<Vec<u8>>(call.session.db, key)?;
@@ -162,21 +164,26 @@ pub(super) fn getdel(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn getex(call: &mut Call<'_>) -> Outcome {
-    let until = match call.len() {
-        2 => End::Unsaid,
-        3 if call.is(2, "PERSIST") => End::Never,
-        4 => end(call, 2)?.ok_or(SYNTAX)?,
-        _ => return Err(SYNTAX.into()),
-    };
+    let ends = call.len() == 4 && names_end(call, 2);
+    if !(call.len() == 2 || call.len() == 3 && call.is(2, "PERSIST") || ends) {
+        return Err(SYNTAX.into());
+    }
     let key = call.arg(1);
     if !reply_old(call, key)? {
         return Ok(());
     }
+    let until = match call.len() {
+        2 => End::Unsaid,
+        3 => End::Never,
+        _ => end(call, 2)?,
+    };
     let db = call.db();
     match until {
         End::Unsaid | End::Keep => {}
         End::Never => {
-            call.store().set_end(db, key, None);
+            if call.store().entry(db, key).is_some_and(|entry| entry.expires_at.is_some()) {
+                call.store().set_end(db, key, None);
+            }
         }
         End::At(end) => {
             call.store().set_end(db, key, Some(end));
@@ -242,7 +249,7 @@ pub(super) fn strlen(call: &mut Call<'_>) -> Outcome {
 pub(super) fn append(call: &mut Call<'_>) -> Outcome {
     let (key, tail) = (call.arg(1), call.arg(2));
     let len = call.read::<Vec<u8>>(key)?.map_or(0, Vec::len);
-    if len + tail.len() > STRING_MAX {
+    if len + tail.len() > call.core.limits.string() {
         return Err(TOO_LONG.into());
     }
     call.edit_or_create(key, |bytes: &mut Vec<u8>| bytes.extend_from_slice(tail))?;
@@ -273,7 +280,7 @@ pub(super) fn setrange(call: &mut Call<'_>) -> Outcome {
         return Ok(());
     }
     let end = offset.saturating_add(patch.len());
-    if end > STRING_MAX {
+    if end > call.core.limits.string() {
         return Err(TOO_LONG.into());
     }
     call.edit_or_create(key, |bytes: &mut Vec<u8>| {

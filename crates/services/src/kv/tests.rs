@@ -5,6 +5,7 @@ use crate::testing::Bench;
 
 mod collections;
 mod connections;
+mod documentation;
 mod strings;
 mod waiting;
 
@@ -78,6 +79,45 @@ fn speed() {
         }
         println!("{:.0} {name} per second", 2e6 / start.elapsed().as_secs_f64());
     }
+}
+
+#[test]
+#[ignore = "a measurement, for release builds"]
+#[expect(clippy::disallowed_methods, reason = "it measures time")]
+fn freezing_a_million_keys() {
+    let clock = std::time::Instant::now;
+    let mut service = kv();
+    for key in 0..1_000_000_u32 {
+        let value = crate::kv::values::Value::String(vec![b'v'; 16]);
+        let entry = crate::kv::store::Entry { value, expires_at: None };
+        service.core.store.put(0, format!("key:{key:012}").as_bytes(), entry);
+    }
+    let start = clock();
+    let mut frozen = service.freeze();
+    println!("frozen in {:?}", start.elapsed());
+    let (mut snapshot, mut longest) = (Vec::new(), [Duration::ZERO; 2]);
+    for key in 0.. {
+        let start = clock();
+        let key = format!("key:{:012}", key * 7_919 % 1_000_000);
+        service.core.store.set_string(0, key.as_bytes(), b"another value", None);
+        longest[0] = longest[0].max(start.elapsed());
+        let start = clock();
+        let has_more = frozen.write(64 * 1024, &mut snapshot);
+        longest[1] = longest[1].max(start.elapsed());
+        if !has_more {
+            break;
+        }
+    }
+    println!(
+        "{} bytes in {:?}; the longest write took {:?}, the longest part {:?}",
+        snapshot.len(),
+        start.elapsed(),
+        longest[0],
+        longest[1]
+    );
+    let start = clock();
+    kv().restore(&snapshot).expect("it is whole");
+    println!("restored in {:?}", start.elapsed());
 }
 
 /// A client that reads everything at once.

@@ -1,14 +1,20 @@
 //! MULTI, EXEC and the keys they watch.
 
-use super::call::{Call, Outcome};
-use super::session::{Mode, Multi, Watch};
+use super::call::{Call, Core, Outcome};
+use super::session::{Mode, Multi, Session, Watch};
+
+impl Core {
+    /// Ends the watching of all keys.
+    pub(super) fn forget_watches(&mut self, session: &mut Session) {
+        for watch in std::mem::take(&mut session.watches) {
+            self.store.unwatch(watch.db, &watch.key);
+        }
+    }
+}
 
 impl Call<'_> {
-    /// Ends the watching of all keys.
     pub(super) fn forget_watches(&mut self) {
-        for watch in std::mem::take(&mut self.session.watches) {
-            self.core.store.unwatch(watch.db, &watch.key);
-        }
+        self.core.forget_watches(self.session);
     }
 }
 

@@ -1,7 +1,9 @@
-//! What a key can hold. Every collection knows its own size, so that accounting costs nothing.
+//! What a key can hold. Every collection knows its own size, so that accounting costs nothing, and is shared
+//! with frozen copies of its key until it is written.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -19,10 +21,10 @@ const ELEMENT: usize = 48;
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     String(Vec<u8>),
-    Hash(Hash),
-    List(List),
-    Set(Set),
-    SortedSet(SortedSet),
+    Hash(Arc<Hash>),
+    List(Arc<List>),
+    Set(Arc<Set>),
+    SortedSet(Arc<SortedSet>),
 }
 
 impl Value {
@@ -45,6 +47,17 @@ impl Value {
             Value::List(list) => list.items.is_empty(),
             Value::Set(set) => set.members.is_empty(),
             Value::SortedSet(sorted) => sorted.scores.is_empty(),
+        }
+    }
+
+    /// How many elements it has; a string is one.
+    pub(super) fn elements(&self) -> usize {
+        match self {
+            Value::String(_) => 1,
+            Value::Hash(hash) => hash.len(),
+            Value::List(list) => list.len(),
+            Value::Set(set) => set.len(),
+            Value::SortedSet(sorted) => sorted.len(),
         }
     }
 
@@ -79,29 +92,42 @@ pub(super) trait Kind: Sized {
     fn empty(hashing: &Hashing) -> Value;
 }
 
+impl Kind for Vec<u8> {
+    fn of(value: &Value) -> Option<&Self> {
+        if let Value::String(bytes) = value { Some(bytes) } else { None }
+    }
+
+    fn of_mut(value: &mut Value) -> Option<&mut Self> {
+        if let Value::String(bytes) = value { Some(bytes) } else { None }
+    }
+
+    fn empty(_hashing: &Hashing) -> Value {
+        Value::String(Vec::new())
+    }
+}
+
 macro_rules! kind {
-    ($type:ty, $variant:ident, $hashing:ident => $empty:expr) => {
+    ($type:ident, $hashing:ident => $empty:expr) => {
         impl Kind for $type {
             fn of(value: &Value) -> Option<&Self> {
-                if let Value::$variant(inner) = value { Some(inner) } else { None }
+                if let Value::$type(inner) = value { Some(inner) } else { None }
             }
 
             fn of_mut(value: &mut Value) -> Option<&mut Self> {
-                if let Value::$variant(inner) = value { Some(inner) } else { None }
+                if let Value::$type(inner) = value { Some(Arc::make_mut(inner)) } else { None }
             }
 
             fn empty($hashing: &Hashing) -> Value {
-                Value::$variant($empty)
+                Value::$type(Arc::new($empty))
             }
         }
     };
 }
 
-kind!(Vec<u8>, String, _hashing => Vec::new());
-kind!(Hash, Hash, hashing => Hash::new(hashing));
-kind!(List, List, _hashing => List::default());
-kind!(Set, Set, hashing => Set::new(hashing));
-kind!(SortedSet, SortedSet, hashing => SortedSet::new(hashing));
+kind!(Hash, hashing => Hash::new(hashing));
+kind!(List, _hashing => List::default());
+kind!(Set, hashing => Set::new(hashing));
+kind!(SortedSet, hashing => SortedSet::new(hashing));
 
 /// Fields and their values, in the order in which they came; a removed one is replaced by the last.
 #[derive(Clone, Debug)]
@@ -370,11 +396,6 @@ impl SortedSet {
         self.scores.get_index(index).map(|(member, score)| (&**member, *score))
     }
 
-    /// In the order of insertion, which a snapshot has to keep.
-    pub(super) fn by_insertion(&self) -> impl ExactSizeIterator<Item = (&[u8], f64)> {
-        self.scores.iter().map(|(member, score)| (&**member, *score))
-    }
-
     /// From the lowest score to the highest.
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], f64)> {
         self.order.iter().map(|(score, member)| (&**member, score.0))
@@ -417,6 +438,6 @@ mod tests {
         assert_eq!(sorted.between(0.0, Some(0.5)).next(), Some((b"m".as_slice(), 0.0)));
         sorted.remove(b"m");
         assert_eq!((hash.bytes, list.bytes, sorted.bytes), (0, 0, 0));
-        assert!(Value::SortedSet(sorted).is_void());
+        assert!(Value::SortedSet(sorted.into()).is_void());
     }
 }

@@ -101,7 +101,8 @@ fn conclude(tally: &Tally, first: u64, took: Duration) {
     println!(
         "{} replicated connections: {} carried over in {} takeovers, {} lost with nobody in sync, {} lost where \
          two were active, {} lost to whom its leader had just dropped, {} given \
-         up by clients that forgot to ask; {} streams wrapped, {} copies compared",
+         up by clients that forgot to ask; {} streams of two nodes mixed; {} streams wrapped, {} copies compared, \
+         {} commands of kv judged",
         streams.opened,
         streams.carried,
         streams.takeovers_with_copy,
@@ -109,8 +110,10 @@ fn conclude(tally: &Tally, first: u64, took: Duration) {
         streams.lost_split,
         streams.lost_trusted,
         streams.forgotten,
+        streams.garbled,
         streams.wraps,
         streams.copies_compared,
+        streams.commands_judged,
     );
     for (rule, seeds) in &tally.failed {
         let some: Vec<String> = seeds.iter().take(8).map(u64::to_string).collect();

@@ -1,5 +1,5 @@
-//! A program that talks to an echo service over one connection at a time, and knows every byte of both
-//! streams.
+//! A program that talks to a service over one connection at a time: to an echo service, and it knows every byte
+//! of both streams; or to `kv`, and it keeps what it was told.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use smoltcp::iface::Interface;
 use smoltcp::socket::tcp;
 use smoltcp::wire::IpEndpoint;
 
+use super::kv::{Asked, Keys};
 use crate::record::{Loss, LossKind, Record};
 
 /// A SYN that saw no answer for this long is given up.
@@ -57,11 +58,19 @@ impl TcpHabits {
     }
 }
 
+/// Room that a command of `kv` and its answer take at most, values that grew included.
+const COMMAND_MAX: usize = 128;
+
+/// What smoltcp's keep-alives consist of.
+const KEEP_ALIVE: u8 = 0;
+
 /// The program, and its connection.
-pub(super) struct TcpEcho {
+pub(super) struct TcpClient {
     habits: TcpHabits,
     local_port: u16,
     connection: Option<Connection>,
+    /// Of a client of `kv`.
+    keys: Option<Keys>,
 }
 
 /// One connection, from SYN on.
@@ -72,13 +81,17 @@ struct Connection {
     /// When something was last sent that is to be answered, or an answer came.
     moved_at: Instant,
     opened_at: Option<Instant>,
+    keeps_alive: bool,
     /// Requests that await their echo, and where in the stream each ends.
     pending: VecDeque<(u64, u64)>,
     requests: u32,
+    /// Bytes; commands and answers of `kv`.
     sent: u64,
     heard: u64,
     /// Its side is closed.
     closing: bool,
+    /// What came was no answer at all: nothing that comes after it means anything.
+    garbled: bool,
 }
 
 impl Connection {
@@ -92,9 +105,14 @@ impl Connection {
     }
 }
 
-impl TcpEcho {
-    pub(super) fn new(habits: TcpHabits, local_port: u16) -> Self {
-        TcpEcho { habits, local_port, connection: None }
+impl TcpClient {
+    pub(super) fn new(habits: TcpHabits, local_port: u16, keys: Option<Keys>) -> Self {
+        TcpClient { habits, local_port, connection: None, keys }
+    }
+
+    /// What was asked of `kv`, on all connections.
+    pub(super) fn asked(&self) -> &[Asked] {
+        self.keys.as_ref().map_or(&[], Keys::history)
     }
 
     /// Takes what has come, and sees what became of the connection.
@@ -110,12 +128,17 @@ impl TcpEcho {
             record.connection_opened(now);
         }
         while let Ok(len) = socket.recv(|bytes| {
-            connection.check(now, bytes, record);
+            connection.check(now, bytes, self.keys.as_mut(), record);
             (bytes.len(), bytes.len())
         }) {
             if len == 0 {
                 break;
             }
+        }
+        if connection.garbled {
+            self.connection = None;
+            socket.abort();
+            return;
         }
         // The echo service closes when its client has, and after it has said everything.
         let ended = !socket.is_active() || !socket.may_recv() && socket.may_send();
@@ -160,12 +183,16 @@ impl TcpEcho {
             socket.abort();
             return;
         }
-        let room = socket.send_capacity() - socket.send_queue() >= self.habits.request;
+        let len = if self.keys.is_some() { COMMAND_MAX } else { self.habits.request };
+        let room = socket.send_capacity() - socket.send_queue() >= len;
         let open = socket.can_send() && !connection.closing;
         if !open || !room || connection.pending.len() >= self.habits.pipeline {
             return;
         }
-        connection.request(now, socket, self.habits.request, record);
+        match &mut self.keys {
+            None => connection.request(now, socket, self.habits.request, record),
+            Some(keys) => connection.command(now, socket, keys, record),
+        }
         if self.habits.requests_max.is_some_and(|max| connection.requests >= max) {
             connection.closing = true;
             socket.close();
@@ -181,15 +208,18 @@ impl TcpEcho {
     ) {
         self.local_port = self.local_port.checked_add(1).unwrap_or(49_152);
         if socket.connect(interface.context(), remote, self.local_port).is_ok() {
+            self.keys.iter_mut().for_each(Keys::connected);
             self.connection = Some(Connection {
                 salt: u64::from(self.local_port).wrapping_mul(SPREAD),
                 moved_at: now,
                 opened_at: None,
+                keeps_alive: self.habits.keep_alive.is_some(),
                 pending: VecDeque::new(),
                 requests: 0,
                 sent: 0,
                 heard: 0,
                 closing: false,
+                garbled: false,
             });
         }
     }
@@ -197,20 +227,19 @@ impl TcpEcho {
 
 impl Connection {
     /// Compares what came with what was sent.
-    fn check(&mut self, now: Instant, bytes: &[u8], record: &mut Record) {
+    fn check(&mut self, now: Instant, bytes: &[u8], keys: Option<&mut Keys>, record: &mut Record) {
         if bytes.is_empty() {
             return;
         }
-        for &byte in bytes {
-            if self.heard >= self.sent {
-                record.corrupt(now, format!("a byte was invented after {}", self.sent));
-                break;
-            }
-            if byte != self.byte(self.heard) {
-                record.corrupt(now, format!("byte {} is another one", self.heard));
-                break;
-            }
-            self.heard += 1;
+        match keys {
+            None => self.check_echo(now, bytes, record),
+            Some(keys) => match keys.hear(now, bytes) {
+                Ok(answers) => self.heard += answers,
+                Err(what) => {
+                    record.garble(now, self.opened_at.unwrap_or(now), what);
+                    self.garbled = true;
+                }
+            },
         }
         while let Some(&(sequence, end)) =
             self.pending.front().filter(|(_, end)| *end <= self.heard)
@@ -220,6 +249,39 @@ impl Connection {
             self.pending.pop_front();
         }
         self.moved_at = now;
+    }
+
+    fn check_echo(&mut self, now: Instant, bytes: &[u8], record: &mut Record) {
+        for &byte in bytes {
+            if self.heard >= self.sent {
+                record.corrupt(now, format!("a byte was invented after {}", self.sent));
+                break;
+            }
+            if byte == KEEP_ALIVE && self.keeps_alive && byte != self.byte(self.heard) {
+                record.garble(
+                    now,
+                    self.opened_at.unwrap_or(now),
+                    "a keep-alive was taken for data".into(),
+                );
+            } else if byte != self.byte(self.heard) {
+                record.corrupt(now, format!("byte {} is another one", self.heard));
+                break;
+            }
+            self.heard += 1;
+        }
+    }
+
+    /// Asks `kv` for the next thing.
+    fn command(
+        &mut self,
+        now: Instant,
+        socket: &mut tcp::Socket<'static>,
+        keys: &mut Keys,
+        record: &mut Record,
+    ) {
+        // There is room for all of it.
+        let Ok(_) = socket.send_slice(&keys.ask(now)) else { return };
+        self.sent_something(now, 1, record);
     }
 
     fn request(
@@ -232,11 +294,15 @@ impl Connection {
         let bytes: Vec<u8> = (self.sent..self.sent + len as u64).map(|at| self.byte(at)).collect();
         // There is room for all of it.
         let Ok(written) = socket.send_slice(&bytes) else { return };
+        self.sent_something(now, written as u64, record);
+    }
+
+    fn sent_something(&mut self, now: Instant, amount: u64, record: &mut Record) {
         if self.pending.is_empty() {
             self.moved_at = now;
         }
         self.requests += 1;
-        self.sent += written as u64;
+        self.sent += amount;
         let sequence = record.sent(now);
         self.pending.push_back((sequence, self.sent));
     }

@@ -14,10 +14,14 @@ use locum_monitor::Event;
 use locum_types::{Cause, Instant, Mode, Protection};
 
 use super::calm::Calm;
+use super::excuse::{Excuse, Excuses};
+use super::history;
 use super::plan::Plan;
 use super::stage::Stage;
 use crate::sniff::{TcpNumbers, tcp_numbers};
-use crate::{HostId, Loss, LossKind, NodeIndex, NodeState, Sight, Station, World, WorldEventKind};
+use crate::{
+    Garbled, HostId, Loss, LossKind, NodeIndex, NodeState, Sight, Station, World, WorldEventKind,
+};
 
 /// A client that has said nothing for so long has forgotten to ask: smoltcp's do, now and then, and no server can help.
 const FORGETFUL: Duration = Duration::from_secs(20);
@@ -27,17 +31,6 @@ const FORGETFUL: Duration = Duration::from_secs(20);
 struct Segments {
     last: BTreeMap<(HostId, u16), (Instant, TcpNumbers)>,
     wraps: u64,
-}
-
-/// Why connections may have been lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Excuse {
-    /// Whoever became active had nothing, or not everything.
-    NewLog,
-    /// Two nodes were active, each for some clients.
-    Split,
-    /// Whoever became active had been dropped by its leader, and did not know yet.
-    Trusted,
 }
 
 /// What became of connections in one run, or in many.
@@ -57,8 +50,12 @@ pub struct StreamTally {
     pub lost_trusted: u64,
     /// Connections given up by clients that had forgotten to ask.
     pub forgotten: u64,
+    /// Streams in which two nodes had spoken.
+    pub garbled: u64,
     /// Times that the sequence numbers of a stream went beyond 2^32, in either direction.
     pub wraps: u64,
+    /// Commands to `kv` that were answered, and judged.
+    pub commands_judged: u64,
     /// Times that two copies at the same point were compared, connection by connection.
     pub copies_compared: u64,
 }
@@ -73,7 +70,9 @@ impl StreamTally {
         self.lost_split += other.lost_split;
         self.lost_trusted += other.lost_trusted;
         self.forgotten += other.forgotten;
+        self.garbled += other.garbled;
         self.wraps += other.wraps;
+        self.commands_judged += other.commands_judged;
         self.copies_compared += other.copies_compared;
     }
 }
@@ -82,8 +81,6 @@ impl StreamTally {
 pub(super) struct Copies {
     calm: Calm,
     settling: Duration,
-    /// Longer than this two nodes are not both active in a planned change.
-    overlap_max: Duration,
     /// How long it takes until others know that a node is in sync: beats say so.
     told_within: Duration,
     clients: Vec<HostId>,
@@ -93,12 +90,15 @@ pub(super) struct Copies {
     copies: Vec<Option<LogCopy>>,
     /// Since when each node is in sync.
     in_sync_since: Vec<Option<Instant>>,
+    /// Since when each could take over.
+    waiting_since: Vec<Option<Instant>>,
     /// The last node that was active, and its copy then.
     led: Option<(NodeIndex, LogCopy)>,
-    overlap_since: Option<Instant>,
-    excuse: Option<(Instant, Excuse)>,
-    /// Losses that were judged, of each program.
-    judged: Vec<Vec<usize>>,
+    /// When the active node last had each in its in-sync set.
+    member_at: Vec<Instant>,
+    excuses: Excuses,
+    /// Losses, and bytes of keep-alives, that were judged, of each program.
+    judged: Vec<Vec<(usize, usize)>>,
     tally: StreamTally,
 }
 
@@ -112,23 +112,41 @@ impl Copies {
         let segments = Rc::<RefCell<Segments>>::default();
         let listener = Rc::clone(&segments);
         stage.world.watch(move |sight| listener.borrow_mut().note(sight));
-        let programs = plan.clients.iter().map(|client| vec![0; client.programs.len()]);
+        let programs = plan.clients.iter().map(|client| vec![(0, 0); client.programs.len()]);
+        let overlap_max = plan.interval * 2 + plan.one_way() * 4 + Duration::from_millis(1);
         Some(Copies {
             calm,
             settling: plan.settling(),
-            overlap_max: plan.interval * 2 + plan.one_way() * 4 + Duration::from_millis(1),
             told_within: plan.interval * 3 + plan.one_way() * 4,
             clients: stage.clients.clone(),
             segments,
             seen: 0,
             copies: vec![None; plan.nodes.len()],
             in_sync_since: vec![None; plan.nodes.len()],
+            waiting_since: vec![None; plan.nodes.len()],
             led: None,
-            overlap_since: None,
-            excuse: None,
+            member_at: vec![Instant::ZERO; plan.nodes.len()],
+            excuses: Excuses::new(plan.settling(), overlap_max, plan.nodes.len()),
             judged: programs.collect(),
             tally: StreamTally::default(),
         })
+    }
+
+    fn excuse(&mut self, now: Instant, why: Excuse) {
+        // Before anybody was active nobody was told anything.
+        self.excuses.add(now, why, self.led.is_some());
+    }
+
+    /// What clients of `kv` were told.
+    pub(super) fn judge_history(&mut self, world: &World) -> Option<Broken> {
+        let (kept, apart) = (self.excuses.kept_until(), self.excuses.apart_until());
+        match history::judge(world, &self.clients, kept, apart) {
+            Ok(answers) => {
+                self.tally.commands_judged += answers;
+                None
+            }
+            Err(broken) => Some(broken),
+        }
     }
 
     /// Looks at everything that has happened since the last look.
@@ -146,22 +164,41 @@ impl Copies {
                 }) => {
                     broken = broken.or(self.note_activation(world, index, cause));
                 }
-                // Its clock stood still: it cannot know that another took over before it hears so.
-                WorldEventKind::Fault("resumed") if has_rival(world, index) => {
-                    self.excuse = Some((world.now(), Excuse::Split));
+                // Its clock stood still: it cannot know that another took over before it hears so, which may be dead.
+                WorldEventKind::Fault("resumed") if self.was_replaced(world, index) => {
+                    self.excuse(world.now(), Excuse::Split);
+                }
+                // Its successor may be active, and it goes on.
+                WorldEventKind::Reported(Event::HandoverFailed { .. })
+                    if self.excuses.has_rival(world, index) =>
+                {
+                    self.excuse(world.now(), Excuse::Split);
                 }
                 WorldEventKind::Reported(_) | WorldEventKind::Fault(_) => {}
             }
+            self.excuses.note(event.at, index, &event.kind);
         }
-        self.note_overlap(world);
-        for index in world.nodes() {
+        let active = world.nodes().filter(|&index| serves(world, index)).count();
+        if self.excuses.overlap(world.now(), active) {
+            self.excuse(world.now(), Excuse::Split);
+        }
+        // What a node has done, but not come to tell, it has not done.
+        for index in world.nodes().filter(|&index| !world.is_interrupted(index)) {
             self.copies[index.0] = world.copy(index);
             let copy = self.copies[index.0].as_ref();
             let in_sync = copy.is_some_and(|copy| copy.protection == Protection::InSync);
-            let since = &mut self.in_sync_since[index.0];
-            *since = since.or(Some(world.now())).filter(|_| in_sync);
+            let waits = world.mode(index) == Some(Mode::Waiting);
+            for (since, holds) in
+                [(&mut self.in_sync_since, in_sync), (&mut self.waiting_since, waits)]
+            {
+                let since = &mut since[index.0];
+                *since = since.or(Some(world.now())).filter(|_| holds);
+            }
             if let Some(copy) = self.copies[index.0].as_ref().filter(|_| serves(world, index)) {
                 self.led = Some((index, copy.clone()));
+                for node in world.nodes().filter(|&node| is_member(world, copy, node)) {
+                    self.member_at[node.0] = world.now();
+                }
             }
         }
         broken.or_else(|| self.digests_differ(world)).or_else(|| self.judge_streams(world))
@@ -170,26 +207,33 @@ impl Copies {
     /// Whoever takes over goes on with the log, or nobody could have.
     fn note_activation(&mut self, world: &World, index: NodeIndex, cause: Cause) -> Option<Broken> {
         let now = world.now();
-        if !matches!(cause, Cause::Resigned { .. }) && has_rival(world, index) {
-            self.excuse = Some((now, Excuse::Split));
+        // Whoever gives its place away is active until it hears that it was taken; unless it has withdrawn its offer,
+        // and answers again.
+        let gives = |node: &NodeIndex| {
+            matches!(cause, Cause::Resigned { peer, .. } if peer == world.id_of(*node))
+                && !self.excuses.has_withdrawn(*node, now)
+        };
+        if self.excuses.rivals(world, index).any(|rival| !gives(&rival)) {
+            self.excuse(now, Excuse::Split);
         }
         let before = history(self.copies[index.0].as_ref());
         if before.is_some() && before == history(world.copy(index).as_ref()) {
-            let dropped = |(leader, copy): &(NodeIndex, LogCopy)| {
-                *leader != index && !copy.followers.contains(&world.id_of(index))
+            let dropped = |(leader, copy): &&(NodeIndex, LogCopy)| {
+                *leader != index && !is_member(world, copy, index)
             };
-            if self.led.as_ref().is_some_and(dropped) {
-                self.excuse = Some((now, Excuse::Trusted));
+            let mut broken = None;
+            if let Some((_, copy)) = self.led.as_ref().filter(dropped) {
+                broken = self.member_passed_over(world, index, copy);
+                self.excuse(now, Excuse::Trusted);
             }
             self.tally.takeovers_with_copy += 1;
             let flows = world.status(index).map_or(0, |status| status.service.stack.flows);
             self.tally.carried += flows as u64;
-            return None;
+            return broken;
         }
         // Each side of a partition has a log, and one of them goes.
-        let split = |(at, why)| why == Excuse::Split && now - at <= self.settling;
-        let was_split = self.excuse.is_some_and(split);
-        self.excuse = Some((now, Excuse::NewLog));
+        let was_split = self.excuses.split_since(now);
+        self.excuse(now, Excuse::NewLog);
         if !serves(world, index) {
             // It has given its place away again, at the same moment: its copy tells nothing of how it began.
             self.in_sync_since[index.0] = None;
@@ -211,22 +255,41 @@ impl Copies {
         Some(("the log was thrown away", what))
     }
 
-    fn note_overlap(&mut self, world: &World) {
+    /// Somebody who was left behind, and could know by now, has taken over in place of a member of the set.
+    fn member_passed_over(
+        &self,
+        world: &World,
+        index: NodeIndex,
+        copy: &LogCopy,
+    ) -> Option<Broken> {
         let now = world.now();
-        if world.nodes().filter(|&index| serves(world, index)).count() < 2 {
-            self.overlap_since = None;
-            return;
-        }
-        let since = *self.overlap_since.get_or_insert(now);
-        if now - since > self.overlap_max {
-            self.excuse = Some((now, Excuse::Split));
-        }
+        let calm = |node: NodeIndex, for_at_least: Duration| {
+            now - self.calm.disturbed_at(node.0, now) > for_at_least
+                && now - self.calm.delayed_at(node.0, now) > for_at_least
+        };
+        let knows = now - self.member_at[index.0] > self.told_within;
+        let is_better = |node: &NodeIndex| {
+            is_member(world, copy, *node)
+                && world.state(*node) == NodeState::Running
+                && calm(*node, self.told_within)
+                && self.waiting_since[node.0].is_some_and(|since| now - since > self.told_within)
+        };
+        let better =
+            world.nodes().find(is_better).filter(|_| knows && calm(index, self.told_within))?;
+        let what = format!("node {} in place of node {}", index.0 + 1, better.0 + 1);
+        Some(("whoever was left behind took over", what))
+    }
+
+    /// Whether a node that has been out of time believes to be active, and another has been since.
+    fn was_replaced(&self, world: &World, index: NodeIndex) -> bool {
+        let by_another = self.led.as_ref().is_some_and(|(leader, _)| *leader != index);
+        self.excuses.has_rival(world, index) || self.excuses.is_active(index) && by_another
     }
 
     /// Whoever is at the same point of the same log got there by the same entries.
     fn digests_differ(&self, world: &World) -> Option<Broken> {
         // Each side of a partition goes on with the log by itself.
-        if self.excuse.is_some_and(|(at, _)| world.now() - at <= self.settling) {
+        if self.excuses.since(world.now()).is_some() {
             return None;
         }
         let whole = |index: NodeIndex| {
@@ -254,18 +317,28 @@ impl Copies {
                 if let Some((_, what)) = record.corruptions().first() {
                     return Some(("a stream was changed", format!("{name}: {what}")));
                 }
-                let judged = &mut self.judged[client][position];
-                for loss in &record.losses()[*judged..] {
+                let (losses, garbled) = &mut self.judged[client][position];
+                for Garbled { at, opened_at, what } in &record.garbled()[*garbled..] {
+                    match self.excuses.mixed_since(*opened_at) {
+                        true => self.tally.garbled += 1,
+                        false => {
+                            return Some((
+                                "a stream was changed",
+                                format!("{name}: {what} at {at}"),
+                            ));
+                        }
+                    }
+                }
+                *garbled = record.garbled().len();
+                for loss in &record.losses()[*losses..] {
                     let spoken = self.segments.borrow().last_heard(host, loss.port);
                     let forgot = loss.at - spoken.unwrap_or_default() > FORGETFUL;
-                    if let Some(rule) =
-                        judge(self.excuse, self.settling, loss, forgot, &mut self.tally)
-                    {
+                    if let Some(rule) = judge(&self.excuses, loss, forgot, &mut self.tally) {
                         let what = format!("{name}, program {position}: {loss:?}");
                         broken = broken.or(Some((rule, what)));
                     }
                 }
-                *judged = record.losses().len();
+                *losses = record.losses().len();
             }
         }
         broken
@@ -273,6 +346,9 @@ impl Copies {
 
     /// Compares what nodes at the same point know of connections and services.
     pub(super) fn compare(&mut self, world: &mut World) -> Option<Broken> {
+        if let Some(broken) = diverged(world) {
+            return Some(broken);
+        }
         let active = *world.active().first()?;
         let point = world.copy(active)?.point?;
         let whole: Vec<NodeIndex> = world
@@ -309,8 +385,7 @@ impl Copies {
 
 /// The rule that was broken when a connection was lost; counts what broke none.
 fn judge(
-    excuse: Option<(Instant, Excuse)>,
-    settling: Duration,
+    excuses: &Excuses,
     loss: &Loss,
     forgot: bool,
     tally: &mut StreamTally,
@@ -318,8 +393,7 @@ fn judge(
     // A connection that was never open was never anybody's.
     let opened_at = loss.opened_at?;
     // What was said before may have been on its way.
-    let excuse = excuse.filter(|&(at, _)| at + settling >= opened_at).map(|(_, excuse)| excuse);
-    match (loss.how, excuse) {
+    match (loss.how, excuses.since(opened_at)) {
         (LossKind::GivenUp, _) if forgot => tally.forgotten += 1,
         (LossKind::GivenUp, _) => return Some("a connection hangs"),
         (LossKind::Ended, None) => return Some("a connection was lost"),
@@ -347,8 +421,17 @@ impl Segments {
     }
 }
 
-fn has_rival(world: &World, index: NodeIndex) -> bool {
-    world.nodes().any(|other| other != index && serves(world, other))
+/// Nodes that are told the same come to the same state.
+fn diverged(world: &World) -> Option<Broken> {
+    let counters = |index: NodeIndex| Some(world.status(index)?.service.replication?.counters);
+    let has = |index: &NodeIndex| counters(*index).is_some_and(|it| it.copies_diverged > 0);
+    let index = world.nodes().find(has)?;
+    Some(("a copy diverged", format!("node {}", index.0 + 1)))
+}
+
+/// Whether a node is in the in-sync set of whoever has this copy.
+fn is_member(world: &World, copy: &LogCopy, node: NodeIndex) -> bool {
+    copy.followers.contains(&world.id_of(node))
 }
 
 fn serves(world: &World, index: NodeIndex) -> bool {

@@ -106,6 +106,8 @@ pub enum ProgramPlan {
     Tcp(TcpHabits),
     /// The same at its IPv6 address.
     Tcp6(TcpHabits),
+    /// Commands to `kv`.
+    Kv(TcpHabits),
 }
 
 /// Something that breaks, and is mended again.

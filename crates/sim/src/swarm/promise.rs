@@ -86,7 +86,7 @@ impl Promise {
         let kind = &plan.faults[self.fault].kind;
         match self.what {
             What::NothingLost => {
-                let (from, to) = (self.at.saturating_sub(plan.interval), self.at + window(plan));
+                let (from, to) = (self.at.saturating_sub(plan.interval), self.at + judged(plan));
                 self.served.iter().find_map(|&(client, position)| {
                     let program = &world.host(crate::HostId(client)).programs()[position];
                     let lost = program.record().lost_between(from, to);
@@ -110,9 +110,15 @@ impl Promise {
     }
 }
 
-/// For how long after a fault nothing else may happen, for a promise to hold.
+/// For how long after a fault requests are judged.
+fn judged(plan: &Plan) -> Duration {
+    plan.dead_after * 3
+}
+
+/// For how long after a fault nothing else may happen, for a promise to hold: the last request, its entry in the log, the
+/// acknowledgement of that and the answer must have arrived.
 fn window(plan: &Plan) -> Duration {
-    plan.dead_after * 3 + plan.one_way() * 4
+    judged(plan) + plan.one_way() * 4 + Duration::from_millis(1)
 }
 
 /// Whether nothing else happens around a fault.
@@ -139,7 +145,8 @@ fn served(plan: &Plan, world: &World, since: Instant) -> Vec<(usize, usize)> {
             let record = world.host(crate::HostId(client)).programs()[position].record();
             let sent = record.sent_between(since, until);
             let lost = record.lost_between(since, until);
-            let connected = matches!(program, ProgramPlan::Tcp(_) | ProgramPlan::Tcp6(_));
+            let connected =
+                matches!(program, ProgramPlan::Tcp(_) | ProgramPlan::Tcp6(_) | ProgramPlan::Kv(_));
             if !connected && sent >= SERVED && lost == 0 {
                 served.push((client, position));
             }

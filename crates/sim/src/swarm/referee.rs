@@ -285,7 +285,8 @@ impl Referee {
         }
     }
 
-    /// Nodes that hear each other do not begin the same term, as long as one lives that knows of the first.
+    /// Nodes that hear each other do not begin the same term, as long as one lives that knows of the first: itself, or
+    /// one that heard of it.
     fn check_term(&mut self, at: Instant, node: usize, term: Term) {
         let Some((other, before)) = self.began.insert(term, (node, at)) else { return };
         let mut others = self.began.range(..term).map(|(_, &(_, at))| at);
@@ -294,7 +295,11 @@ impl Referee {
         }
         let calm = |node| self.is_calm(self.calm.disturbed_at(node, at), at);
         let lived = |index: usize| self.dead[index].is_none() && self.born[index] <= before;
-        let remembered = (0..self.born.len()).any(|index| lived(index) && calm(index));
+        let told = at.min(before + self.settling);
+        let hears = |index: usize| self.calm.disturbed_at(index, told) < before;
+        let knows = |index: usize| index == other || (hears(index) && hears(other));
+        let remembered =
+            (0..self.born.len()).any(|index| lived(index) && knows(index) && calm(index));
         if other != node && remembered && calm(node) && calm(other) {
             let what =
                 format!("term {}: node {} at {before}, node {}", term.0, other + 1, node + 1);

@@ -195,6 +195,9 @@ impl<'a> Run<'a> {
             return self.fail(rule, what);
         }
         let world = &self.stage.world;
+        if let Some((rule, what)) = self.copies.as_mut().and_then(|it| it.judge_history(world)) {
+            return self.fail(rule, what);
+        }
         // What was asked last may still be on its way.
         let to = world.now().saturating_sub(self.answer_bound());
         // A pre-emption costs connections, if nothing else.

@@ -12,8 +12,8 @@ use smoltcp::wire::{EthernetAddress, IpAddress, IpEndpoint};
 use super::plan::{Cable, ClientPlan, Fault, FaultKind, Plan, ProgramPlan};
 use crate::neighbour::Habits;
 use crate::{
-    Arsenal, ECHO_PORT, Host, HostId, HostSettings, Hostile, HostileId, Jack, Lan, MachineClock,
-    NodeIndex, Program, SwitchId, TrunkId, Weapon, World,
+    Arsenal, ECHO_PORT, Host, HostId, HostSettings, Hostile, HostileId, Jack, KV_PORT, Lan,
+    MachineClock, NodeIndex, Program, SwitchId, TrunkId, Weapon, World,
 };
 
 /// A world that follows a plan.
@@ -345,6 +345,12 @@ fn add_client(world: &mut World, plan: &Plan, index: usize) -> HostId {
                 let to = IpEndpoint::new(v6, ECHO_PORT);
                 Program::tcp_stream(sockets, to, port, *habits, every, now)
             }
+            ProgramPlan::Kv(habits) => {
+                let to = IpEndpoint::new(v4, KV_PORT);
+                let name = u64::from(number) * 8 + position as u64;
+                let who = (name, plan.seed ^ name << 48);
+                Program::kv(sockets, to, port, *habits, who, (every, now))
+            }
         });
     }
     world.add_host_at(SwitchId(*switch), host)
@@ -368,7 +374,11 @@ fn clock_for_isn(plan: &Plan) -> Option<Duration> {
         programs.into_iter().find_map(|(position, program)| match program {
             ProgramPlan::Tcp(_) => Some((position, std::net::IpAddr::V4(Lan::SERVICE_V4))),
             ProgramPlan::Tcp6(_) => Some((position, std::net::IpAddr::V6(Lan::SERVICE_V6))),
-            ProgramPlan::Udp | ProgramPlan::Udp6 | ProgramPlan::Ping | ProgramPlan::Ping6 => None,
+            ProgramPlan::Udp
+            | ProgramPlan::Udp6
+            | ProgramPlan::Ping
+            | ProgramPlan::Ping6
+            | ProgramPlan::Kv(_) => None,
         })?;
     let addresses = Lan::client_addresses(0).map(|cidr| std::net::IpAddr::from(cidr.address()));
     let address = addresses.into_iter().find(|address| address.is_ipv4() == service.is_ipv4())?;

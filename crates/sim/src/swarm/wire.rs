@@ -81,7 +81,8 @@ impl Wire {
         self.suspect_zombie(sight.at, node, "a zombie spoke", || what.to_owned());
         let voice = &self.voices[node];
         let silent = sight.local - voice.beat_at.unwrap_or_default();
-        let silent = silent.min(sight.at - voice.began_at);
+        // Nobody can take back what waits to be sent.
+        let silent = silent.min(sight.at - voice.began_at).saturating_sub(sight.late);
         if silent > self.lease {
             let what = || format!("node {}: {what}; its last beat was {silent:?} ago", node + 1);
             self.suspect(sight.at, node, "a node spoke without a lease", what);

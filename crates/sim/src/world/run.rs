@@ -141,6 +141,7 @@ impl World {
             let more = process.node.turn(local);
             let interruption = machine.cpu.interruption();
             if !interruption.is_zero() {
+                process.interrupted_at = Some(now);
                 machine.note_deadline();
                 self.set_stage(index, Stage::Interrupted(now + interruption));
                 return;
@@ -176,6 +177,7 @@ impl World {
                 Notice::Finished => finished = true,
             }
         }
+        let late = process.interrupted_at.take().map_or(Duration::ZERO, |at| now - at);
         let (mode, muted, from) = (process.reported, machine.muted, Station::Node(index));
         let leaks = &mut self.leaks;
         let mut outlet = Outlet {
@@ -190,7 +192,7 @@ impl World {
             };
             leaks.check(now, identity, mode, frame);
             let lost = muted && beat_payload(frame).is_some();
-            outlet.send(Sight { at: now, local, from, mode: Some(mode), jack, lost, frame });
+            outlet.send(Sight { at: now, local, late, from, mode: Some(mode), jack, lost, frame });
         };
         while process.node.poll_transmit(local, &mut send).is_some() {}
         if finished {
@@ -218,7 +220,9 @@ impl World {
             trace: &mut self.trace,
             watchers: &mut self.watchers,
         };
-        let sight = Sight { at: now, local: now, from, mode: None, jack, lost: false, frame: &[] };
+        let late = Duration::ZERO;
+        let sight =
+            Sight { at: now, local: now, late, from, mode: None, jack, lost: false, frame: &[] };
         let mut send = |frame: &[u8]| outlet.send(Sight { frame, ..sight });
         while host.poll_transmit(&mut send).is_some() {}
         *deadline = host.poll_deadline(now);
@@ -238,7 +242,9 @@ impl World {
             trace: &mut self.trace,
             watchers: &mut self.watchers,
         };
-        let sight = Sight { at: now, local: now, from, mode: None, jack, lost: false, frame: &[] };
+        let late = Duration::ZERO;
+        let sight =
+            Sight { at: now, local: now, late, from, mode: None, jack, lost: false, frame: &[] };
         let mut send = |frame: &[u8]| outlet.send(Sight { frame, ..sight });
         while hostile.poll_transmit(&mut send).is_some() {}
         *deadline = hostile.poll_deadline();

@@ -26,6 +26,8 @@ pub struct Sight<'a> {
     pub at: Instant,
     /// The same moment by the sender's own clock.
     pub local: Instant,
+    /// For how long its sender had been kept from sending it: it lost the processor after its work.
+    pub late: Duration,
     /// Whose it is.
     pub from: Station,
     /// The mode that a node last reported.

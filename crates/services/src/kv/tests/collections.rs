@@ -207,3 +207,23 @@ fn resp3_has_types_of_its_own() {
         assert_eq!(ask(&mut bench, flow, line), reply, "{line}");
     }
 }
+
+#[test]
+fn every_key_is_in_one_of_the_parts_that_nodes_compare() {
+    let (mut one, mut other) = (bench(), bench());
+    let flows = (one.open(), other.open());
+    for key in 0..200 {
+        one.data(flows.0, &request(&format!("SET k{key} v")));
+        let value = if key == 77 { "w" } else { "v" };
+        other.data(flows.1, &request(&format!("SET k{key} {value}")));
+    }
+    let part = |bench: &Bench<Kv>, number| {
+        let mut part = Vec::new();
+        bench.service().part(number, &mut part);
+        part
+    };
+    let differ = (0..2_000).filter(|&number| part(&one, number) != part(&other, number)).count();
+    // It is one segment of 1024, which the numbers reach about twice.
+    assert!((1..=2).contains(&differ), "{differ}");
+    assert!(part(&one, 5).len() < 2_000, "a part is small");
+}

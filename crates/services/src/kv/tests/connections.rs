@@ -33,7 +33,8 @@ fn connections_answer_about_themselves() {
             "*2|*10|$3|get|:2|*2|+readonly|+fast|:1|:1|:1|*1|+@string|*0|*0|*0|*-1|",
         ),
         ("COMMAND GETKEYS mset a 1 b 2", "*2|$1|a|$1|b|"),
-        ("COMMAND GETKEYS ping", "-ERR The command has no key arguments|"),
+        ("COMMAND GETKEYS echo hi", "-ERR The command has no key arguments|"),
+        ("COMMAND GETKEYS ping", "-ERR wrong number of arguments for 'command|getkeys' command|"),
         (
             "CONFIG SET none 1",
             "-ERR Unknown option or number of arguments for CONFIG SET - 'none'|",

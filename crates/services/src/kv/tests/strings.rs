@@ -104,8 +104,8 @@ fn keys_are_listed_renamed_copied_and_deleted() {
     script(&[
         ("MSET one 1 two 2 three 3", "+OK|"),
         ("KEYS t*", "*2|$3|two|$5|three|"),
-        ("SCAN 0 COUNT 2", "*2|$1|1|*2|$5|three|$3|two|"),
-        ("SCAN 1 COUNT 2", "*2|$1|0|*1|$3|one|"),
+        ("SCAN 0 COUNT 2", "*2|$13|2491081031679|*2|$5|three|$3|one|"),
+        ("SCAN 2491081031679 COUNT 2", "*2|$1|0|*1|$3|two|"),
         ("SCAN 0 MATCH o* TYPE string", "*2|$1|0|*1|$3|one|"),
         ("SCAN x", "-ERR invalid cursor|"),
         ("RENAME none x", "-ERR no such key|"),

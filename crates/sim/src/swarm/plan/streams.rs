@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use locum_appliance::Replication;
+use locum_appliance::{Prefer, Replication};
 
 use super::super::draw::{chance, pick};
 use super::{Plan, ProgramPlan};
@@ -17,6 +17,8 @@ const SALT: u64 = 0x57ae_a45a_10c0_0001;
 const PORT: u16 = 3781;
 /// Of the group that is replicated.
 const SHARE: f64 = 0.6;
+/// Of these, the share whose clients all talk to `kv` too.
+const KV_SHARE: f64 = 0.3;
 /// Who waits for so long hangs.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// A client that waits for an answer, and has nothing to say, would never hear that nobody knows of it.
@@ -28,7 +30,12 @@ impl Plan {
         if !chance(&mut rng, SHARE) {
             return;
         }
-        self.replication = Some(Replication { port: PORT, buffer: 1 << rng.u32(16..=20) });
+        self.replication = Some(Replication {
+            port: PORT,
+            buffer: 1 << rng.u32(16..=20),
+            prefer: Prefer::Availability,
+            compare_every: 1 << rng.u32(2..=10),
+        });
         self.mtu = *pick(&mut rng, &[1500, 1500, 1500, 9000]);
         for client in 0..self.clients.len() {
             let mtus = [576, 1280, 1500, 1500, self.mtu];
@@ -46,6 +53,12 @@ impl Plan {
             }
         }
         self.service_isn = chance(&mut rng, 0.3).then(|| u32::MAX - rng.u32(..100_000));
+        if chance(&mut rng, KV_SHARE) {
+            for client in &mut self.clients {
+                let habits = TcpHabits { buffer: 1 << 13, ..draw_habits(&mut rng) };
+                client.programs.push(ProgramPlan::Kv(habits));
+            }
+        }
     }
 }
 

@@ -1,0 +1,57 @@
+//! The second words of commands that have some: which there are, and how many arguments they take.
+
+use super::resp::Args;
+use super::store::Failure;
+use super::table::Spec;
+
+/// Command, second word, and arguments with both; negative: at least so many.
+pub(super) static SUBCOMMANDS: &[(&str, &str, i8)] = &[
+    ("client", "getname", 2),
+    ("client", "getredir", 2),
+    ("client", "id", 2),
+    ("client", "info", 2),
+    ("client", "kill", -3),
+    ("client", "list", -2),
+    ("client", "no-evict", 3),
+    ("client", "no-touch", 3),
+    ("client", "reply", 3),
+    ("client", "setinfo", 4),
+    ("client", "setname", 3),
+    ("client", "unblock", -3),
+    ("command", "count", 2),
+    ("command", "docs", -2),
+    ("command", "getkeys", -4),
+    ("command", "info", -2),
+    ("command", "list", -2),
+    ("config", "get", -3),
+    ("config", "resetstat", 2),
+    ("config", "rewrite", 2),
+    ("config", "set", -4),
+    ("object", "encoding", 3),
+    ("object", "freq", 3),
+    ("object", "idletime", 3),
+    ("object", "refcount", 3),
+    ("pubsub", "channels", -2),
+    ("pubsub", "numpat", 2),
+    ("pubsub", "numsub", -2),
+];
+
+/// Why there is no such subcommand; nothing if there is, or if the command has none.
+pub(super) fn refusal(spec: &Spec, args: Args<'_>) -> Option<Failure> {
+    let mut known = SUBCOMMANDS.iter().filter(|(command, ..)| *command == spec.name).peekable();
+    known.peek()?;
+    if args.len() < 2 {
+        return None;
+    }
+    let given = args.get(1);
+    let found = known.find(|(_, name, _)| name.as_bytes().eq_ignore_ascii_case(given));
+    let Some((command, name, arity)) = found else {
+        let given: String = String::from_utf8_lossy(given).chars().take(128).collect();
+        let command = spec.name.to_ascii_uppercase();
+        return Some(format!("ERR unknown subcommand '{given}'. Try {command} HELP.").into());
+    };
+    let least = usize::from(arity.unsigned_abs());
+    let fits = if *arity < 0 { args.len() >= least } else { args.len() == least };
+    let text = || format!("ERR wrong number of arguments for '{command}|{name}' command").into();
+    (!fits).then(text)
+}
