@@ -111,6 +111,10 @@ impl Namespace {
         self.run(|| {
             for (key, value) in settings {
                 let path = PathBuf::from("/proc/sys").join(key);
+                // Bridges have settings only where `br_netfilter` is loaded.
+                if key.starts_with("net/bridge/") && !path.exists() {
+                    continue;
+                }
                 fs::write(&path, value).with_context(|| format!("{} = {value}", path.display()))?;
             }
             Ok(())

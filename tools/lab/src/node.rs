@@ -51,7 +51,8 @@ pub struct NodeFile {
 }
 
 impl NodeFile {
-    /// The file. Services: echo on port 7, discard on 9, http on 80 out of `www`.
+    /// The file. Services: echo on port 7, discard on 9, http on 80 out of `www`, kv on 6379, and chargen on 19, which
+    /// is not replicated.
     pub fn text(&self) -> String {
         let NodeFile { id, priority, .. } = *self;
         let mac = match self.mac {
@@ -81,6 +82,8 @@ impl NodeFile {
         text += "[[service]]\nkind = \"echo\"\nport = 7\n";
         text += "[[service]]\nkind = \"discard\"\nport = 9\n";
         text += "[[service]]\nkind = \"http\"\nport = 80\nroot = \"www\"\n";
+        text += "[[service]]\nkind = \"kv\"\nport = 6379\n";
+        text += "[[service]]\nkind = \"chargen\"\nport = 19\nreplicate = false\n";
         text += &format!("[control]\nsocket = {:?}\n", socket(&self.files, id));
         text
     }

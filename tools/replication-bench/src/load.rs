@@ -23,7 +23,7 @@ pub(crate) fn prepare(lab: &Lab, mib: usize) -> Result<()> {
     fs::write(&path, vec![7; mib << 20]).with_context(|| format!("write {}", path.display()))
 }
 
-fn connect(lab: &Lab, port: u16) -> Result<TcpStream> {
+pub(crate) fn connect(lab: &Lab, port: u16) -> Result<TcpStream> {
     let target = SocketAddr::from((SERVICE_V4, port));
     let stream = lab.client(1).namespace().run(|| {
         TcpStream::connect_timeout(&target, PATIENCE)

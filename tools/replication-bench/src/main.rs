@@ -7,6 +7,7 @@
 // This tool measures real time.
 #![allow(clippy::disallowed_methods)]
 
+mod join;
 mod load;
 
 use std::env;
@@ -23,6 +24,8 @@ use locum_lab::locum::{Config, Group};
 use locum_lab::{Lab, Topology};
 use serde_json::json;
 
+use join::Joined;
+
 /// Measures what it costs that connections survive: protected beside unprotected, on the same path.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -36,6 +39,12 @@ struct Args {
     /// MiB per round and direction
     #[arg(long, default_value_t = 256, value_name = "MIB")]
     bulk: usize,
+    /// Keys that a joining node is given
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    keys: usize,
+    /// Live connections while it joins
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    flows: usize,
     /// Write all figures to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -102,7 +111,9 @@ fn run(args: &Args) -> Result<()> {
         groups[1].protected().map_err(anyhow::Error::msg).context("at the end of a round")?;
     }
     let trip = node_round_trip(&groups[1])?;
-    report(args, &figures, trip)
+    let joined = join::measure(&labs[1], &mut groups[1], args.keys, args.flows)
+        .with_context(|| format!("a node joins\n{}", labs[1].logs()))?;
+    report(args, &figures, trip, &joined)
 }
 
 /// The pairs, in the order in which they are measured.
@@ -125,7 +136,7 @@ fn node_round_trip(group: &Group<'_>) -> Result<Duration> {
     Ok(Duration::from_micros(micros))
 }
 
-fn report(args: &Args, figures: &[Figures; 2], trip: Duration) -> Result<()> {
+fn report(args: &Args, figures: &[Figures; 2], trip: Duration, joined: &Joined) -> Result<()> {
     let [plain, copied] = figures;
     let latency = [plain, copied].map(|it| micros(median(&it.latencies).as_ref()));
     let down = [plain, copied].map(|it| median(&it.downloads).unwrap_or_default());
@@ -141,6 +152,15 @@ fn report(args: &Args, figures: &[Figures; 2], trip: Duration) -> Result<()> {
         text += &format!("{what:<28}{plain:>9.0} MB/s{copied:>9.0} MB/s{ratio:>14.2} x\n");
     }
     text += &format!("round trip between the nodes {:.0} us\n", micros(Some(&trip)));
+    text += &format!(
+        "join of a node, {} keys and {} live connections: protected after {:.2} s; the longest pause of \
+         a client {:.1} ms (before: {:.1} ms)\n",
+        args.keys,
+        args.flows,
+        joined.time.as_secs_f64(),
+        micros(Some(&joined.pause)) / 1e3,
+        micros(Some(&joined.pause_before)) / 1e3,
+    );
     if let Some(path) = &args.json {
         let document = json!({
             "rounds": args.rounds,
@@ -148,6 +168,13 @@ fn report(args: &Args, figures: &[Figures; 2], trip: Duration) -> Result<()> {
             "download_mb_s": { NAMES[0]: down[0], NAMES[1]: down[1] },
             "upload_mb_s": { NAMES[0]: up[0], NAMES[1]: up[1] },
             "node_round_trip_us": micros(Some(&trip)),
+            "join": {
+                "keys": args.keys,
+                "flows": args.flows,
+                "seconds": joined.time.as_secs_f64(),
+                "longest_pause_ms": micros(Some(&joined.pause)) / 1e3,
+                "longest_pause_before_ms": micros(Some(&joined.pause_before)) / 1e3,
+            },
         });
         let text = serde_json::to_string_pretty(&document)? + "\n";
         fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
