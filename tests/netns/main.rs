@@ -13,6 +13,7 @@
 mod addresses;
 mod clients;
 mod harness;
+mod kv;
 mod operator;
 mod partition;
 mod silence;
@@ -61,7 +62,7 @@ fn trials(missing: Option<&Missing>) -> Vec<Trial> {
     cases()
         .map(|case| {
             let lacks = missing.map(Missing::to_string).or_else(|| case.lacks());
-            let ignored = lacks.is_some() && !(required && missing.is_some());
+            let ignored = lacks.is_some() && !required;
             Trial::test(case.name, move || match lacks {
                 Some(lacks) => Err(Failed::from(lacks)),
                 None => case.play().map_err(Failed::from),
@@ -80,6 +81,7 @@ fn cases() -> impl Iterator<Item = Case> {
         addresses::cases(),
         clients::cases(),
         streams::cases(),
+        kv::cases(),
         operator::cases(),
     ]
     .into_iter()

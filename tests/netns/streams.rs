@@ -1,6 +1,10 @@
 //! TCP connections of real kernels through takeovers: none is lost, and every byte comes back.
 
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -28,8 +32,10 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::group("connections_survive_there_and_back_again", two, there_and_back),
         Case::group("connections_survive_two_deaths_of_three", three, two_deaths),
         Case::group("a_thousand_connections_survive", two, thousand).unwatched(),
-        Case::group("a_download_survives_three_takeovers", two, download).unwatched(),
+        Case::group("a_download_of_a_gigabyte_survives_three_takeovers", two, download).unwatched(),
+        Case::group("an_upload_of_a_gigabyte_survives_three_takeovers", two, upload).unwatched(),
         Case::group("an_idle_connection_survives", two, idle),
+        Case::group("a_connection_that_is_left_out_is_reset_at_once", two, left_out),
         Case::group("ten_thousand_connections_survive", two, ten_thousand).unwatched(),
     ]
 }
@@ -141,28 +147,42 @@ fn two_deaths(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
     require_short(&record, struck)
 }
 
+/// What is transferred: all of it through three takeovers.
+const FILE_LEN: u64 = 1 << 30;
+
 /// curl, which never retries: one connection, and the file is the same in the end.
 fn download(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
-    const MIB: usize = 256;
-    let (there, here) = (lab.files().join("www/file"), lab.files().join("downloaded"));
-    let mut numbers = fastrand::Rng::with_seed(7);
-    let content: Vec<u8> = (0..MIB << 20).map(|_| numbers.u8(..)).collect();
-    std::fs::write(&there, &content)?;
-    let script = format!(
-        "curl -sS -f --limit-rate 40M -o {} http://{SERVICE_V4}/file && echo done",
-        here.display()
-    );
-    let curl = lab.client(1).spawn("sh", &["-c", &script])?;
+    let curl = format!("curl -sS -f --limit-rate 60M http://{SERVICE_V4}/file");
+    transfer(lab, group, |_, here| format!("{curl} | tee {here} | sha256sum"))
+}
+
+/// The echo service gets it, and sends it back: an upload and a download at once.
+fn upload(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    transfer(lab, group, |there, here| {
+        format!("nc -N {SERVICE_V4} 7 < {there} | tee {here} | sha256sum")
+    })
+}
+
+/// Runs a script that writes what it receives to a file and its checksum to standard output, given the names of the file
+/// on the server and of that one; with a kill, a hand-over, and another kill meanwhile.
+fn transfer(
+    lab: &Lab,
+    group: &mut Group<'_>,
+    script: impl FnOnce(&str, &str) -> String,
+) -> Result<()> {
+    let (there, here) = (lab.files().join("www/file"), lab.files().join("received"));
+    let sum = write_random(&there)?;
+    let script = script(&there.to_string_lossy(), &here.to_string_lossy());
+    let client = lab.client(1).spawn("sh", &["-c", &script])?;
     let received = || std::fs::metadata(&here).map_or(0, |file| file.len());
     for share in 1..=3 {
-        let enough = (content.len() * share / 5) as u64;
         wait::until("the next part of the file", 6 * PATIENCE, || {
             let came = received();
-            if came >= enough { Ok(()) } else { Err(format!("{came} bytes")) }
+            if came >= FILE_LEN * share / 5 { Ok(()) } else { Err(format!("{came} bytes")) }
         })?;
         group.wait_protected()?;
         let active = group.wait_steady()?;
-        ensure!(received() < content.len() as u64, "it was over before takeover {share}");
+        ensure!(received() < FILE_LEN, "it was over before takeover {share}");
         if share == 2 {
             group.handover(active)?;
             group.wait_for(&[(active, "waiting"), (3 - active, "active")])?;
@@ -173,9 +193,25 @@ fn download(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
             group.start_node(active)?;
         }
     }
-    curl.output(6 * PATIENCE)?.success()?;
-    ensure!(std::fs::read(&here)? == content, "the file is another");
+    let said = client.output(12 * PATIENCE)?.success()?;
+    ensure!(said.starts_with(&sum), "the file is another: {said} where {sum} was sent");
     Ok(())
+}
+
+/// Writes a file that no compression makes shorter; returns its checksum as sha256sum writes it.
+fn write_random(path: &Path) -> Result<String> {
+    let mut numbers = fastrand::Rng::with_seed(7);
+    let mut file = BufWriter::new(File::create(path)?);
+    let mut block = vec![0; 1 << 20];
+    for _ in 0..FILE_LEN >> 20 {
+        numbers.fill(&mut block);
+        file.write_all(&block)?;
+    }
+    file.flush()?;
+    let output = Command::new("sha256sum").arg(path).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let sum = text.split_whitespace().next().context("sha256sum says nothing")?;
+    Ok(sum.to_owned())
 }
 
 /// As an ssh session in which nobody types: nothing is said for longer than a takeover takes.
@@ -195,6 +231,27 @@ fn idle(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
     let record = client.stop()?;
     ensure!(record.survivors() == 1, "{:?}", record.failures(1));
     Ok(())
+}
+
+/// Only listens, and would do so for ever.
+fn left_out(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let here = lab.files().join("characters");
+    let script = format!(
+        "curl -sS --http0.9 --limit-rate 1M -o {} http://{SERVICE_V4}:19/; echo code $?",
+        here.display()
+    );
+    let curl = lab.client(1).spawn("sh", &["-c", &script])?;
+    wait::until("characters", PATIENCE, || {
+        let came = std::fs::metadata(&here).map_or(0, |file| file.len());
+        if came > 100_000 { Ok(()) } else { Err(format!("{came} bytes")) }
+    })?;
+    let active = group.wait_steady()?;
+    let (record, struck) = through(lab, group, ONE, |group| group.process(active)?.kill_worker())?;
+    let output = curl.output(PATIENCE)?.success()?;
+    ensure!(output.contains("code 56"), "it was to be reset: {output}");
+    ensure!(struck.elapsed() < PATIENCE, "it hung");
+    group.wait_for_end(active)?;
+    require_short(&record, struck)
 }
 
 fn ten_thousand(lab: &Lab, group: &mut Group<'_>) -> Result<()> {

@@ -17,7 +17,15 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     topology: Topology,
     body: Body,
-    needs: Option<&'static str>,
+    needs: Option<Need>,
+}
+
+/// What need not be there.
+enum Need {
+    /// A program.
+    Tool(&'static str),
+    /// Whatever this misses, if it does.
+    Other(fn() -> Option<String>),
 }
 
 enum Body {
@@ -71,14 +79,25 @@ impl Case {
 
     /// The trial needs a program that need not be there.
     pub(crate) fn needs(mut self, tool: &'static str) -> Case {
-        self.needs = Some(tool);
+        self.needs = Some(Need::Tool(tool));
+        self
+    }
+
+    /// The trial needs something else that need not be there: `lacks` says what is missing, and how to get it.
+    pub(crate) fn needs_what(mut self, lacks: fn() -> Option<String>) -> Case {
+        self.needs = Some(Need::Other(lacks));
         self
     }
 
     /// Why it cannot run, if it cannot.
     pub(crate) fn lacks(&self) -> Option<String> {
-        let tool = self.needs?;
-        enter::find_tool(tool).is_none().then(|| format!("no `{tool}`: apt-get install {tool}"))
+        match self.needs.as_ref()? {
+            Need::Tool(tool) => {
+                let lacks = || format!("no `{tool}`: apt-get install {tool}");
+                enter::find_tool(tool).is_none().then(lacks)
+            }
+            Need::Other(lacks) => lacks(),
+        }
     }
 
     /// Runs it. The error of a failure has everything one needs to understand it.
