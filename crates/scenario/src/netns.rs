@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use locum_lab::{capture, enter, room};
 
 pub use locum_lab::enter::{Entered, Missing};
@@ -51,6 +51,9 @@ const ECHO_PORT: u16 = 7;
 /// each other around on a small machine.
 const CALM: Duration = Duration::from_millis(200);
 
+/// Runs of one scenario, at most, until one is not void.
+const RUNS_MAX: usize = 3;
+
 /// Goes inside: starts the calling program again, with the same arguments, as process 1 of namespaces of
 /// its own. Call it first thing in `main`; [`run`] works inside alone.
 pub fn enter() -> Entered {
@@ -60,12 +63,15 @@ pub fn enter() -> Entered {
 /// Runs a scenario in network namespaces, with `locum` as the program of the nodes, and `seed` for what
 /// chance does on bad cables.
 ///
+/// A run in which the machine stalled, so that a node lost its lease although the scenario left its process alone, says
+/// nothing about the scenario: it is void, and begun anew, a few times.
+///
 /// `keep` is a directory that gets the captures and logs of the run, also of one that fails. `tell` hears
 /// of everything as it happens.
 ///
 /// # Errors
 /// When the scenario is not for this world, when the caller is not inside (see [`enter`]), when the group
-/// does not settle, or a step cannot be carried out: with the logs of the nodes.
+/// does not settle, a step cannot be carried out, or each run was void: with the logs of the nodes.
 pub fn run(
     scenario: &Scenario,
     seed: u64,
@@ -75,13 +81,52 @@ pub fn run(
 ) -> Result<Outcome> {
     require_playable(scenario)?;
     ensure!(enter::is_inside(), "not inside namespaces of its own: call `netns::enter` first");
+    for _ in 1..RUNS_MAX {
+        match attempt(scenario, seed, locum, keep, tell)? {
+            Attempt::Whole(outcome) => return Ok(*outcome),
+            Attempt::Void { stalled, .. } => tell(News::Void { node: stalled }),
+        }
+    }
+    match attempt(scenario, seed, locum, keep, tell)? {
+        Attempt::Whole(outcome) => Ok(*outcome),
+        Attempt::Void { stalled, logs } => {
+            bail!(
+                "node {stalled} stalled, in each of {RUNS_MAX} runs: the logs of the last:\n{logs}"
+            )
+        }
+    }
+}
+
+/// What came of one try to run a scenario.
+enum Attempt {
+    Whole(Box<Outcome>),
+    /// The machine under a node stalled.
+    Void {
+        stalled: u8,
+        logs: String,
+    },
+}
+
+fn attempt(
+    scenario: &Scenario,
+    seed: u64,
+    locum: &Path,
+    keep: Option<&Path>,
+    tell: &mut dyn FnMut(News<'_>),
+) -> Result<Attempt> {
     let plant = Plant::build(scenario, seed).context("build the network")?;
-    let outcome = play(&plant, scenario, seed, locum, tell)
-        .with_context(|| format!("the logs:\n{}", room::logs(plant.files())));
+    // First, because a switch floods to a machine that listens only what it has not learnt yet.
+    let attackers = start_attackers(scenario, &plant, seed)?;
+    let mut nodes = Nodes::prepare(scenario, &plant, locum)?;
+    let outcome = play(&plant, scenario, &attackers, &mut nodes, tell);
     if let Some(directory) = keep {
         room::keep(plant.files(), directory)?;
     }
-    Ok(Outcome { seed, ..outcome? })
+    if let Some(stalled) = nodes.stalled() {
+        return Ok(Attempt::Void { stalled, logs: room::logs(plant.files()) });
+    }
+    let outcome = outcome.with_context(|| format!("the logs:\n{}", room::logs(plant.files())))?;
+    Ok(Attempt::Whole(Box::new(Outcome { seed, ..outcome })))
 }
 
 /// An error that says why the scenario cannot run in this world.
@@ -102,13 +147,10 @@ fn require_playable(scenario: &Scenario) -> Result<()> {
 fn play(
     plant: &Plant,
     scenario: &Scenario,
-    seed: u64,
-    locum: &Path,
+    attackers: &BTreeMap<String, Attacker>,
+    nodes: &mut Nodes,
     tell: &mut dyn FnMut(News<'_>),
 ) -> Result<Outcome> {
-    // First, because a switch floods to a machine that listens only what it has not learnt yet.
-    let attackers = start_attackers(scenario, plant, seed)?;
-    let mut nodes = Nodes::prepare(scenario, plant, locum)?;
     nodes.settle(scenario).context("the group does not settle")?;
     let clients = start_clients(scenario, plant)?;
     std::thread::sleep(CALM);
@@ -117,10 +159,10 @@ fn play(
     for client in &clients {
         client.end_at(time.end);
     }
-    let faults = Stage::new(plant, &mut nodes, &attackers, time).play(scenario, tell)?;
+    let faults = Stage::new(plant, nodes, attackers, time).play(scenario, tell)?;
     let statuses = nodes.statuses();
     let records: Vec<Record> = clients.into_iter().map(Client::record).collect::<Result<_>>()?;
-    gather::outcome(scenario, &nodes, statuses, records, faults, time)
+    gather::outcome(scenario, nodes, statuses, records, faults, time)
 }
 
 /// Starts every hostile machine; they hear, and keep still.

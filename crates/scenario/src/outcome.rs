@@ -132,6 +132,11 @@ pub enum News<'a> {
         /// From what to what, and why.
         change: &'a ModeChange,
     },
+    /// The machine stalled under a node: what was told says nothing, and the run begins anew.
+    Void {
+        /// Its id.
+        node: u8,
+    },
 }
 
 /// What became of one expectation.

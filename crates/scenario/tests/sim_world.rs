@@ -26,6 +26,7 @@ fn what_happens_is_told_in_order() {
         told.push(match news {
             News::Fault(fault) => format!("{} (node {:?})", fault.what, fault.node),
             News::Change { node, change } => format!("node {node} {}", change.to),
+            News::Void { node } => format!("node {node} stalled"),
         });
     };
     sim_world::run(&scenario(HANDOVER), 0, None, &mut tell).unwrap();

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use locum_types::Mode;
+use locum_types::{Cause, Mode};
 
 use super::log::LoggedChange;
 use super::nodes::Life;
@@ -62,6 +62,14 @@ pub(super) fn conditions(life: &[(u64, Life)], changes: &[LoggedChange]) -> Vec<
 fn wakes_up_changed(thawed: u64, changes: &[LoggedChange]) -> bool {
     let soon = thawed..thawed + u64::try_from(WAKE_UP.as_nanos()).unwrap_or(0);
     changes.iter().any(|change| soon.contains(&change.at))
+}
+
+/// Whether a node has found that its own loop stood still, without having been stopped before.
+pub(super) fn has_stalled(life: &[(u64, Life)], changes: &[LoggedChange]) -> bool {
+    let frozen_at = life.iter().find(|(_, turn)| *turn == Life::Frozen).map(|&(at, _)| at);
+    changes.iter().any(|change| {
+        change.cause == Cause::Stall.name() && frozen_at.is_none_or(|frozen| change.at < frozen)
+    })
 }
 
 /// When a node had to be silent for the service.

@@ -12,6 +12,7 @@ use locum_lab::wait;
 use locum_types::Mode;
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::life;
 use super::log::{self, LoggedChange};
 use super::plant::Plant;
 use crate::model::{self, Mac, PRIORITY, Scenario};
@@ -136,6 +137,14 @@ impl Nodes {
             // To end is no error here: the judge decides whether it should have.
             let _ = node.notice_end();
         }
+    }
+
+    /// A node whose loop stood still for longer than its lease, though nothing was done to its process.
+    pub(super) fn stalled(&self) -> Option<u8> {
+        self.all
+            .iter()
+            .find(|node| life::has_stalled(&node.life, &node.changes()))
+            .map(|node| node.id)
     }
 
     /// The changes of mode that the nodes have logged since it was last called.

@@ -48,6 +48,10 @@ pub(super) fn news(news: News<'_>, colour: bool) -> String {
             );
             line + "\n"
         }
+        News::Void { node } => {
+            let what = format!("void: the machine stalled under node {node}; once more");
+            format!("{}\n", Cell::new(what).colour(Colour::Yellow).paint(colour))
+        }
     }
 }
 

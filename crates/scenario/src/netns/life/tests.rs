@@ -83,3 +83,15 @@ fn a_short_stop_interrupts_a_turn_and_does_not_end_it() {
     let waiting = [(0, WAITING), (50, Condition::Frozen), (70, WAITING)];
     assert_eq!(silences_ms(&waiting, &[]), [(0, u64::MAX)]);
 }
+
+#[test]
+fn a_stall_is_the_machines_unless_the_process_was_stopped_before() {
+    let stall =
+        LoggedChange { cause: "stall".to_owned(), ..change(60, Mode::Active, Mode::Fenced) };
+    let changes = [change(20, Mode::Waiting, Mode::Active), stall];
+    let started = (0, Life::Started);
+    assert!(!has_stalled(&[started], &changes[..1]));
+    assert!(has_stalled(&[started], &changes));
+    assert!(has_stalled(&[started, (70 * MS, Life::Frozen)], &changes));
+    assert!(!has_stalled(&[started, (50 * MS, Life::Frozen)], &changes));
+}
