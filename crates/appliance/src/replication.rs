@@ -203,7 +203,7 @@ impl Replicator {
         self.led_by = active.or(self.led_by);
         if let Role::Following(follower) = &mut self.role {
             follower.disconnected(now);
-            if successor.is_some() {
+            if successor.is_some() && !sabotaged(Sabotage::SuccessorIgnored) {
                 follower.superseded(now);
             }
             self.connection = None;
@@ -222,6 +222,10 @@ impl Replicator {
                 log::info!("replication: takes over with everything, {carried} connections go on");
                 self.counters.flows_carried += carried;
                 set = follower.generation();
+                point
+            }
+            Standing::Stale(point) if sabotaged(Sabotage::StaleTrusted) => {
+                stack.succeed();
                 point
             }
             // What it has may be old: clients must not be answered from it.
@@ -468,6 +472,9 @@ impl Replicator {
 
     /// What this node's copy is worth in an election.
     pub(crate) fn position(&self) -> LogPosition {
+        if sabotaged(Sabotage::StaleElected) {
+            return LogPosition::complete(0);
+        }
         match self.protection {
             Protection::Protected | Protection::Unprotected | Protection::InSync => {
                 LogPosition::complete(self.generation.0)

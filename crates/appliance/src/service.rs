@@ -307,7 +307,11 @@ impl ServiceHalf {
             send(frame)
         };
         // What overtakes counts as if it had been first: those that it has overtaken may wait longer, never less.
-        let sent = if held {
+        let sent = if held && sabotaged(Sabotage::ProbeAnswersHeld) {
+            None
+        } else if held && sabotaged(Sabotage::AckUnheld) {
+            queue.pop_transmit_where(|it| speaks_of_neighbours(it) || is_bare_ack(it), send)
+        } else if held {
             queue.pop_transmit_where(speaks_of_neighbours, send)
         } else {
             queue.pop_transmit_mut(send)
@@ -406,4 +410,14 @@ fn speaks_of_neighbours(frame: &[u8]) -> bool {
         }
         Some(_) | None => false,
     }
+}
+
+/// Whether a frame is a TCP segment over IPv4 that says nothing but that bytes have come: for
+/// [`Sabotage::AckUnheld`] alone.
+fn is_bare_ack(frame: &[u8]) -> bool {
+    const PROTOCOL: usize = 23;
+    const FLAGS: usize = 47;
+    const LEN: usize = 54;
+    let is_tcp = frame.get(ETHERTYPE) == Some(&[0x08, 0x00]) && frame.get(PROTOCOL) == Some(&6);
+    is_tcp && frame.len() == LEN && frame.get(FLAGS) == Some(&0x10)
 }

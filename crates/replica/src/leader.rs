@@ -12,6 +12,7 @@ mod sync;
 use std::collections::VecDeque;
 
 use locum_stack::log::Entry;
+use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Instant, LogPosition, NodeId};
 
 use crate::buffer::LogBuffer;
@@ -256,7 +257,7 @@ impl Leader {
         let every = self.config.state_digest_every?;
         let is_due = position.0 - self.state_digest_at.0 >= every;
         let is_heard = self.sessions.iter().any(|session| session.following().is_some());
-        if !is_due || !is_heard || self.state_digest_asked {
+        if !is_due || !is_heard || self.state_digest_asked || sabotaged(Sabotage::StateUncompared) {
             return None;
         }
         self.state_digest_asked = true;

@@ -43,6 +43,7 @@ use locum_stack::service::{
     Event, FlowId, FrozenState, Outputs, RestoreError, Service, Transports,
 };
 use locum_types::Instant;
+use locum_types::sabotage::{Sabotage, sabotaged};
 
 use crate::codec::{Reader, Writer};
 use call::{Call, Core};
@@ -101,8 +102,9 @@ impl Kv {
         writer.u64(self.core.waiting.turns);
         image::save_store(&self.core.store, &mut writer);
         let mut writer = Writer::to(&mut tail);
-        writer.count(self.sessions.len());
-        for (flow, session) in &self.sessions {
+        let forgotten = usize::from(sabotaged(Sabotage::SessionForgotten));
+        writer.count(self.sessions.len().saturating_sub(forgotten));
+        for (flow, session) in self.sessions.iter().skip(forgotten) {
             writer.flow(*flow);
             image::save_session(session, &self.core, &mut writer);
         }

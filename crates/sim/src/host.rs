@@ -7,7 +7,7 @@ use locum_types::Instant;
 use smoltcp::iface::{Config, Interface, PollResult, SocketSet};
 use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr};
 
-use crate::neighbour::{Habits, NeighbourCounters, NeighbourState, NeighbourTable};
+use crate::neighbour::{HEADER_LEN, Habits, NeighbourCounters, NeighbourState, NeighbourTable};
 use crate::program::Program;
 use packets::Packets;
 
@@ -166,7 +166,8 @@ impl Host {
 
     /// Gives what the stack sent to the neighbour table.
     fn drain(&mut self, now: Instant) {
-        while let Some(frame) = self.packets.take() {
+        while let Some(mut frame) = self.packets.take() {
+            self.programs.iter().for_each(|program| program.word(&mut frame[HEADER_LEN..]));
             self.neighbours.send(now, frame);
         }
     }

@@ -31,7 +31,7 @@ pub use host::{Host, HostSettings};
 pub use hostile::{Arsenal, Hostile, HostileCounters, Pace, Weapon};
 pub use lan::{ECHO_PORT, KV_PORT, Lan};
 pub use neighbour::{Habits, NeighbourCounters, NeighbourState, NeighbourTable};
-pub use program::{Asked, KEYS, Program, TcpHabits};
+pub use program::{Asked, Dialect, KEYS, Program, TcpHabits, WindowScale};
 pub use record::{Garbled, Loss, LossKind, Record, Request};
 pub use world::{
     HostId, HostileId, NodeIndex, NodeState, Sight, Station, World, WorldEvent, WorldEventKind,

@@ -1,5 +1,6 @@
 //! Programs that run on a client machine and keep a record of what they saw.
 
+mod dialect;
 mod kv;
 mod tcp;
 
@@ -13,6 +14,7 @@ use smoltcp::storage::{PacketBuffer, PacketMetadata};
 use smoltcp::wire::{Icmpv4Packet, Icmpv4Repr, Icmpv6Packet, Icmpv6Repr, IpAddress, IpEndpoint};
 
 use crate::record::Record;
+pub use dialect::{Dialect, WindowScale};
 use kv::Keys;
 pub use kv::{Asked, KEYS};
 use tcp::TcpClient;
@@ -133,12 +135,28 @@ impl Program {
 
     /// Whether it talks over a connection.
     pub fn has_connection(&self) -> bool {
-        matches!(self.kind, Kind::Tcp { .. })
+        self.connects_to().is_some()
+    }
+
+    /// The port that it talks to over a connection.
+    pub fn connects_to(&self) -> Option<u16> {
+        match self.kind {
+            Kind::Tcp { port, .. } => Some(port),
+            Kind::Ping { .. } | Kind::UdpEcho { .. } => None,
+        }
     }
 
     /// Whom it talks to.
     pub fn target(&self) -> IpAddress {
         self.target
+    }
+
+    /// Words an IP packet that leaves the machine as this program's connection would, if it is one of its.
+    pub(crate) fn word(&self, packet: &mut [u8]) {
+        match &self.kind {
+            Kind::Tcp { client, .. } => client.word(packet),
+            Kind::Ping { .. } | Kind::UdpEcho { .. } => {}
+        }
     }
 
     /// When it wants its next turn.

@@ -93,6 +93,8 @@ pub struct World {
     watchers: Vec<Watcher>,
     /// What all nodes choose sequence numbers by, if not each by its own.
     isn_key: Option<[u8; 16]>,
+    /// The port of a service that is not replicated.
+    left_out: Option<u16>,
 }
 
 impl World {
@@ -122,6 +124,7 @@ impl World {
             trace: TraceHash::default(),
             watchers: Vec::new(),
             isn_key: None,
+            left_out: None,
         }
     }
 
@@ -196,6 +199,11 @@ impl World {
     /// From now on nodes that start choose initial sequence numbers by this key (RFC 6528), not by one that is drawn.
     pub fn fix_isn_key(&mut self, key: [u8; 16]) {
         self.isn_key = Some(key);
+    }
+
+    /// On nodes that start from now on the service on `port` is left out of the log.
+    pub fn leave_out(&mut self, port: u16) {
+        self.left_out = Some(port);
     }
 
     /// The present.

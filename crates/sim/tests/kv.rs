@@ -55,7 +55,15 @@ fn a_history_through_kills_and_hand_overs_is_linearizable() {
             // A write that nobody made would have been noticed, if anybody looked.
             let read = history.iter_mut().rev().find_map(|operation| match &mut operation.answer {
                 Some((_, Answer::Value(value))) => Some(value),
-                Some((_, Answer::Done | Answer::Number(_) | Answer::Error(_))) | None => None,
+                Some((
+                    _,
+                    Answer::Done
+                    | Answer::Number(_)
+                    | Answer::Queued
+                    | Answer::All(_)
+                    | Answer::Error(_),
+                ))
+                | None => None,
             });
             *read.expect("something was read") = Some(b"?".to_vec());
             let verdict = check::<StringKey>(&history, STEPS);

@@ -2,12 +2,17 @@
 
 mod common;
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use common::{A, B, TCP, add_client, assert_only_active, ms};
 use locum_link::segment::rule::{Hop, Verdict};
-use locum_sim::{HostId, Lan, World};
+use locum_sim::{
+    Dialect, ECHO_PORT, Host, HostId, Lan, Program, Sight, Station, TcpHabits, WindowScale, World,
+};
 use locum_types::{Instant, Protection};
+use smoltcp::wire::{IpAddress, IpEndpoint, TcpOption, TcpPacket};
 
 fn lan() -> Lan {
     Lan { replication: Some(Lan::REPLICATION), ..Lan::default() }
@@ -163,4 +168,78 @@ fn lost_segments_between_nodes_cost_milliseconds() {
     // Forty-five without that, in the same run.
     let unprotected = status.counters.unprotected;
     assert!(unprotected <= 10, "{status:?}");
+}
+
+/// What a client's SYN offers: its scale, and selective acknowledgements; and the largest window it told later.
+#[derive(Default)]
+struct Offered {
+    syn: Option<(Option<u8>, bool)>,
+    window_max: u16,
+}
+
+impl Offered {
+    fn note(&mut self, sight: &Sight<'_>) {
+        const IPV4_AND_ETHERNET: usize = 34;
+        let is_host = matches!(sight.from, Station::Host(_));
+        let [0x08, 0x00, 0x45, ..] = sight.frame[12..] else { return };
+        let Ok(segment) = TcpPacket::new_checked(&sight.frame[IPV4_AND_ETHERNET..]) else { return };
+        if !is_host || segment.dst_port() != ECHO_PORT {
+            return;
+        }
+        let ends = [[10, 77, 0, 200], [10, 77, 0, 100]]
+            .map(|it| IpAddress::v4(it[0], it[1], it[2], it[3]));
+        assert!(segment.verify_checksum(&ends[0], &ends[1]));
+        if !segment.syn() {
+            self.window_max = self.window_max.max(segment.window_len());
+            return;
+        }
+        let mut options = segment.options();
+        let mut offered = (None, false);
+        while let Ok((rest, option)) = TcpOption::parse(options) {
+            match option {
+                TcpOption::WindowScale(bits) => offered.0 = Some(bits),
+                TcpOption::SackPermitted => offered.1 = true,
+                _ => {}
+            }
+            options = rest;
+        }
+        self.syn = Some(offered);
+    }
+}
+
+#[test]
+fn connections_of_every_dialect_survive() {
+    let scales =
+        (0..=14).map(WindowScale::Bits).chain([WindowScale::Absent, WindowScale::OfBuffer]);
+    for (number, scale) in scales.enumerate() {
+        let (mut world, _) = protected(1, &lan(), 0);
+        let offered = Rc::new(RefCell::new(Offered::default()));
+        let notes = Rc::clone(&offered);
+        world.watch(move |sight| notes.borrow_mut().note(sight));
+        let dialect = Dialect { sack: number % 2 == 0, scale };
+        let habits = TcpHabits { request: 2_000, buffer: 1 << 18, dialect, ..TcpHabits::default() };
+        let (mac, addresses, now) = (Lan::client_mac(0), Lan::client_addresses(0), world.now());
+        let mut host = Host::new("client", mac, &addresses, 1, now);
+        let to = IpEndpoint::new(IpAddress::Ipv4(Lan::SERVICE_V4), ECHO_PORT);
+        host.run(|sockets| Program::tcp_stream(sockets, to, 50_000, habits, ms(2), now));
+        let client = world.add_host(host);
+        world.run_for(ms(500));
+        world.kill(A, true);
+        world.run_for(ms(1_000));
+        let record = world.host(client).programs()[0].record();
+        assert_eq!(record.connections_lost(), [], "{dialect:?}");
+        assert_eq!(record.corruptions(), [], "{dialect:?}");
+        assert!(record.answers().len() > 600, "{dialect:?}: {}", record.answers().len());
+        let offered = offered.borrow();
+        let (bits, window_max) = match scale {
+            WindowScale::Bits(bits) => {
+                (Some(bits), u16::try_from(1_usize << 18 >> bits).unwrap_or(u16::MAX))
+            }
+            WindowScale::Absent => (None, u16::MAX),
+            // Of 2^18 and one bit more: a window of all of it is 2^15 steps.
+            WindowScale::OfBuffer => (Some(3), 1 << 15),
+        };
+        assert_eq!(offered.syn, Some((bits, dialect.sack)));
+        assert_eq!(offered.window_max, window_max, "{dialect:?}");
+    }
 }

@@ -1,6 +1,9 @@
 //! A small swarm in every test run; `locum-sim swarm` makes large ones.
 
-use locum_sim::swarm::{Plan, Silent, run};
+use std::collections::BTreeSet;
+
+use locum_sim::swarm::{Plan, ProgramPlan, Silent, run};
+use locum_sim::{Dialect, ECHO_PORT, KV_PORT, WindowScale};
 
 /// Seeds of the tests' own swarm, from these on.
 const FIRST: u64 = 1_000_000;
@@ -41,6 +44,33 @@ fn plans_are_as_various_as_the_world() {
     assert!(count(|plan| plan.faults.is_empty()) > 50);
     assert!(count(|plan| plan.faults.len() > 8) > 100);
     assert!(count(|plan| !plan.casualties.is_empty()) > 200);
+    assert!(count(Plan::prefers_consistency) > 200);
+    for port in [ECHO_PORT, KV_PORT] {
+        assert!(plans.iter().any(|plan| plan.left_out == Some(port)), "port {port}");
+    }
+}
+
+#[test]
+fn clients_are_as_various_as_stacks_are() {
+    let plans: Vec<Plan> = (0..2_000).map(Plan::draw).collect();
+    let clients = || plans.iter().flat_map(|plan| &plan.clients);
+    let mtus: BTreeSet<usize> = clients().map(|client| client.mtu).collect();
+    assert!(mtus.contains(&576) && mtus.contains(&9000), "segments of 536 bytes to 8960");
+    let programs = clients().flat_map(|client| &client.programs);
+    let dialects: Vec<Dialect> = programs
+        .filter_map(|program| match program {
+            ProgramPlan::Tcp(habits) | ProgramPlan::Tcp6(habits) | ProgramPlan::Kv(habits) => {
+                Some(habits.dialect)
+            }
+            ProgramPlan::Udp | ProgramPlan::Udp6 | ProgramPlan::Ping | ProgramPlan::Ping6 => None,
+        })
+        .collect();
+    for scale in (0..=14).map(WindowScale::Bits).chain([WindowScale::Absent, WindowScale::OfBuffer])
+    {
+        for sack in [true, false] {
+            assert!(dialects.contains(&Dialect { sack, scale }), "{scale:?}, sack: {sack}");
+        }
+    }
 }
 
 /// What is left out of a run leaves the rest as it was.

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use locum_types::Instant;
+use locum_types::sabotage::{Sabotage, sabotaged};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, ChecksumCapabilities, Device, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp;
@@ -229,6 +230,7 @@ impl Puppet<'_> {
     fn segment(&self, control: TcpControl, sequence: u32, payload: &[u8]) -> Vec<u8> {
         let Negotiated { mss, window_scale, sack } = self.image.negotiated;
         let syn = control == TcpControl::Syn;
+        let window_scale = window_scale.filter(|_| !sabotaged(Sabotage::ScaleForgotten));
         let segment = FromClient {
             tuple: &self.image.tuple,
             control,

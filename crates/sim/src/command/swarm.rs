@@ -100,20 +100,22 @@ fn conclude(tally: &Tally, first: u64, took: Duration) {
     let streams = &tally.streams;
     println!(
         "{} replicated connections: {} carried over in {} takeovers, {} lost with nobody in sync, {} lost where \
-         two were active, {} lost to whom its leader had just dropped, {} given \
+         two were active, {} lost to whom its leader had just dropped, {} to services left out, {} given \
          up by clients that forgot to ask; {} streams of two nodes mixed; {} streams wrapped, {} copies compared, \
-         {} commands of kv judged",
+         {} commands of kv judged; {} runs ended with nobody who might serve",
         streams.opened,
         streams.carried,
         streams.takeovers_with_copy,
         streams.lost_unprotected,
         streams.lost_split,
         streams.lost_trusted,
+        streams.lost_left_out,
         streams.forgotten,
         streams.garbled,
         streams.wraps,
         streams.copies_compared,
         streams.commands_judged,
+        streams.stalled,
     );
     for (rule, seeds) in &tally.failed {
         let some: Vec<String> = seeds.iter().take(8).map(u64::to_string).collect();

@@ -17,6 +17,8 @@ pub enum Command {
     Incr,
     /// `DEL`.
     Del,
+    /// All of these at once: between `MULTI` and `EXEC`.
+    Exec(Vec<Command>),
 }
 
 /// What the service says.
@@ -28,6 +30,10 @@ pub enum Answer {
     Number(i64),
     /// A value, if there is one.
     Value(Option<Vec<u8>>),
+    /// It is kept until `EXEC`.
+    Queued,
+    /// All of what was asked at once.
+    All(Vec<Answer>),
     /// What it should never say.
     Error(String),
 }
@@ -66,6 +72,16 @@ impl Model for StringKey {
                 }
             }
             Command::Del => (None, Answer::Number(i64::from(state.is_some()))),
+            Command::Exec(commands) => {
+                let mut state = state.clone();
+                let answers = commands.iter().map(|command| {
+                    let (next, answer) = StringKey::step(&state, command);
+                    state = next;
+                    answer
+                });
+                let answers = answers.collect();
+                (state, Answer::All(answers))
+            }
         }
     }
 }

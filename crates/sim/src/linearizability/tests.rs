@@ -1,6 +1,6 @@
 use fastrand::Rng;
 
-use super::Command::{Append, Del, Get, GetSet, Incr, Set as Put};
+use super::Command::{Append, Del, Exec, Get, GetSet, Incr, Set as Put};
 use super::*;
 
 type Op = Operation<Command, Answer>;
@@ -92,6 +92,18 @@ fn an_increment_counts_once() {
     assert!(is_linearizable(&with_a_pending_one));
 }
 
+#[test]
+fn nothing_happens_within_a_transaction() {
+    let both = |answer: i64, read: &str| {
+        let answer = Answer::All(vec![Answer::Number(answer), value(read)]);
+        op(0, 10, Exec(vec![Incr, Get]), answer)
+    };
+    let another = op(1, 9, Incr, Answer::Number(2));
+    assert!(is_linearizable(&[both(1, "1"), another.clone()]));
+    assert!(!is_linearizable(&[both(1, "2"), another]));
+    assert!(!is_linearizable(&[both(1, "0")]));
+}
+
 /// Six clients, one key, answers as a real service gives them: at one moment of each operation.
 fn lively(seed: u64, len: usize, clients: usize) -> Vec<Op> {
     let mut rng = Rng::with_seed(seed);
@@ -133,7 +145,7 @@ fn thousands_of_operations_are_checked_at_once() {
         .rev()
         .find_map(|(index, it)| match (&it.input, &it.answer) {
             (Get, Some((_, Answer::Value(Some(_))))) => Some((index, it.answer.clone())),
-            (Get | Put(_) | GetSet(_) | Append(_) | Incr | Del, _) => None,
+            (Get | Put(_) | GetSet(_) | Append(_) | Incr | Del | Exec(_), _) => None,
         })
         .expect("a read of something");
     assert!(last.is_some());

@@ -9,6 +9,7 @@ use smoltcp::iface::Interface;
 use smoltcp::socket::tcp;
 use smoltcp::wire::IpEndpoint;
 
+use super::dialect::Dialect;
 use super::kv::{Asked, Keys};
 use crate::record::{Loss, LossKind, Record};
 
@@ -32,6 +33,8 @@ pub struct TcpHabits {
     pub keep_alive: Option<Duration>,
     /// After so many requests it closes its side, hears the rest, and connects anew; `None`: never.
     pub requests_max: Option<u32>,
+    /// What its SYNs offer.
+    pub dialect: Dialect,
 }
 
 impl Default for TcpHabits {
@@ -44,6 +47,7 @@ impl Default for TcpHabits {
             patience: Duration::from_secs(3),
             keep_alive: None,
             requests_max: None,
+            dialect: Dialect::default(),
         }
     }
 }
@@ -113,6 +117,11 @@ impl TcpClient {
     /// What was asked of `kv`, on all connections.
     pub(super) fn asked(&self) -> &[Asked] {
         self.keys.as_ref().map_or(&[], Keys::history)
+    }
+
+    /// Words an IP packet, if it is of this connection.
+    pub(super) fn word(&self, packet: &mut [u8]) {
+        self.habits.dialect.word(self.local_port, self.habits.buffer, packet);
     }
 
     /// Takes what has come, and sees what became of the connection.

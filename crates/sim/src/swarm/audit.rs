@@ -1,7 +1,8 @@
 //! What is asked of a world at the end of a run.
 
+use locum_appliance::{LogCopy, Prefer};
 use locum_monitor::Event;
-use locum_types::{Instant, Mode};
+use locum_types::{Instant, Mode, Protection};
 
 use crate::{HostId, NodeIndex, NodeState, World, WorldEventKind};
 
@@ -19,6 +20,29 @@ pub(super) fn is_settled(world: &World) -> bool {
         }
     }
     active == 1
+}
+
+/// Whether a waiting node serves when it is its turn: where consistency is preferred, not from a copy that is not whole.
+pub(super) fn may_serve(world: &World, index: NodeIndex) -> bool {
+    let consistent = world.config_of(index).replication.is_some_and(|with| match with.prefer {
+        Prefer::Consistency => true,
+        Prefer::Availability => false,
+    });
+    let is_whole = |copy: LogCopy| match copy.protection {
+        Protection::Stale | Protection::Joining => false,
+        Protection::Alone
+        | Protection::InSync
+        | Protection::Protected
+        | Protection::Unprotected => true,
+    };
+    world.mode(index) == Some(Mode::Waiting)
+        && (!consistent || world.copy(index).is_none_or(is_whole))
+}
+
+/// Whether all that run wait, and none of them may serve: whoever could is dead.
+pub(super) fn is_stalled(world: &World) -> bool {
+    let mut running = world.nodes().filter(|&index| world.state(index) != NodeState::Dead);
+    running.all(|index| world.mode(index) == Some(Mode::Waiting) && !may_serve(world, index))
 }
 
 /// Whether a few requests of every program of a client, sent since `since`, were answered.

@@ -14,6 +14,8 @@ pub(super) struct Calm {
     process: Vec<Vec<Period>>,
     /// Those in which it did not run, or not in time, and what it hears next may be old.
     asleep: Vec<Vec<Period>>,
+    /// When its clock stood still.
+    paused: Vec<Vec<Period>>,
     /// Of each node's service link.
     link: Vec<Vec<Period>>,
     /// Of each node's beats alone: whoever probes is still answered.
@@ -37,6 +39,7 @@ impl Calm {
         let mut calm = Calm {
             process: vec![vec![]; nodes],
             asleep: vec![vec![]; nodes],
+            paused: vec![vec![]; nodes],
             link: vec![vec![]; nodes],
             soft: vec![vec![]; nodes],
             replays: vec![],
@@ -69,6 +72,7 @@ impl Calm {
                 let period = Period { to: period.to + dead_after * 4, ..period };
                 self.process[*node].push(period);
                 self.asleep[*node].push(period);
+                self.paused[*node].push(period);
             }
             FaultKind::Freeze { node }
             | FaultKind::Jump { node, .. }
@@ -132,7 +136,17 @@ impl Calm {
     /// The latest moment up to `now` at which a node may have heard something old.
     pub(super) fn delayed_at(&self, node: usize, now: Instant) -> Instant {
         let soft = latest(&self.soft[node], now);
-        latest(&self.asleep[node], now).max(self.link_disturbed_at(node, now)).max(soft)
+        self.asleep_at(node, now).max(self.link_disturbed_at(node, now)).max(soft)
+    }
+
+    /// The latest moment up to `now` at which a node did not come round in time.
+    pub(super) fn asleep_at(&self, node: usize, now: Instant) -> Instant {
+        latest(&self.asleep[node], now)
+    }
+
+    /// The latest moment up to `now` at which a node's clock stood still.
+    pub(super) fn paused_at(&self, node: usize, now: Instant) -> Instant {
+        latest(&self.paused[node], now)
     }
 
     /// The latest moment up to `now` at which a life may have looked longer than it was: by frames that

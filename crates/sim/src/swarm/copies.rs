@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use locum_appliance::{History, LogCopy};
+use locum_appliance::{History, LogCopy, ReplicationCounters};
 use locum_monitor::Event;
-use locum_types::{Cause, Instant, Mode, Protection};
+use locum_stack::FlowImage;
+use locum_types::{Cause, Instant, LogPosition, Mode, Protection};
 
 use super::calm::Calm;
 use super::excuse::{Excuse, Excuses};
@@ -20,11 +21,15 @@ use super::plan::Plan;
 use super::stage::Stage;
 use crate::sniff::{TcpNumbers, tcp_numbers};
 use crate::{
-    Garbled, HostId, Loss, LossKind, NodeIndex, NodeState, Sight, Station, World, WorldEventKind,
+    Garbled, HostId, KV_PORT, Loss, LossKind, NodeIndex, NodeState, Sight, Station, World,
+    WorldEventKind,
 };
 
 /// A client that has said nothing for so long has forgotten to ask: smoltcp's do, now and then, and no server can help.
 const FORGETFUL: Duration = Duration::from_secs(20);
+
+/// In so many times the entries after which followers compare their state, each has done so.
+const COMPARED_WITHIN: u64 = 8;
 
 /// What each client last sent, by its port, and when; and how many streams wrapped.
 #[derive(Debug, Default)]
@@ -48,6 +53,10 @@ pub struct StreamTally {
     pub lost_split: u64,
     /// Connections lost because the successor had been dropped just before, and did not know yet.
     pub lost_trusted: u64,
+    /// Connections lost in a takeover, to services that are left out of the log.
+    pub lost_left_out: u64,
+    /// Runs that ended with nobody who might serve: whoever had a whole copy was dead.
+    pub stalled: u64,
     /// Connections given up by clients that had forgotten to ask.
     pub forgotten: u64,
     /// Streams in which two nodes had spoken.
@@ -69,6 +78,8 @@ impl StreamTally {
         self.lost_unprotected += other.lost_unprotected;
         self.lost_split += other.lost_split;
         self.lost_trusted += other.lost_trusted;
+        self.lost_left_out += other.lost_left_out;
+        self.stalled += other.stalled;
         self.forgotten += other.forgotten;
         self.garbled += other.garbled;
         self.wraps += other.wraps;
@@ -83,6 +94,12 @@ pub(super) struct Copies {
     settling: Duration,
     /// How long it takes until others know that a node is in sync: beats say so.
     told_within: Duration,
+    /// Whether only whole copies are served.
+    consistent: bool,
+    /// Whether clocks run, and as fast as others.
+    keeps_time: bool,
+    /// The port of the service that is left out of the log.
+    left_out: Option<u16>,
     clients: Vec<HostId>,
     segments: Rc<RefCell<Segments>>,
     seen: usize,
@@ -94,6 +111,8 @@ pub(super) struct Copies {
     waiting_since: Vec<Option<Instant>>,
     /// The last node that was active, and its copy then.
     led: Option<(NodeIndex, LogCopy)>,
+    /// Since when that one has been, and where its log was then.
+    led_since: (Instant, LogPosition),
     /// When the active node last had each in its in-sync set.
     member_at: Vec<Instant>,
     excuses: Excuses,
@@ -118,6 +137,9 @@ impl Copies {
             calm,
             settling: plan.settling(),
             told_within: plan.interval * 3 + plan.one_way() * 4,
+            consistent: plan.prefers_consistency(),
+            keeps_time: plan.keeps_time(),
+            left_out: plan.left_out,
             clients: stage.clients.clone(),
             segments,
             seen: 0,
@@ -125,6 +147,7 @@ impl Copies {
             in_sync_since: vec![None; plan.nodes.len()],
             waiting_since: vec![None; plan.nodes.len()],
             led: None,
+            led_since: (Instant::ZERO, LogPosition::default()),
             member_at: vec![Instant::ZERO; plan.nodes.len()],
             excuses: Excuses::new(plan.settling(), overlap_max, plan.nodes.len()),
             judged: programs.collect(),
@@ -139,7 +162,11 @@ impl Copies {
 
     /// What clients of `kv` were told.
     pub(super) fn judge_history(&mut self, world: &World) -> Option<Broken> {
-        let (kept, apart) = (self.excuses.kept_until(), self.excuses.apart_until());
+        let kept = match self.left_out {
+            Some(KV_PORT) => self.excuses.unchanged_until(),
+            Some(_) | None => self.excuses.kept_until(),
+        };
+        let apart = self.excuses.apart_until();
         match history::judge(world, &self.clients, kept, apart) {
             Ok(answers) => {
                 self.tally.commands_judged += answers;
@@ -195,6 +222,10 @@ impl Copies {
                 *since = since.or(Some(world.now())).filter(|_| holds);
             }
             if let Some(copy) = self.copies[index.0].as_ref().filter(|_| serves(world, index)) {
+                if self.led.as_ref().is_none_or(|&(leader, _)| leader != index) {
+                    let position = copy.point.map_or(LogPosition::default(), |it| it.position);
+                    self.led_since = (world.now(), position);
+                }
                 self.led = Some((index, copy.clone()));
                 for node in world.nodes().filter(|&node| is_member(world, copy, node)) {
                     self.member_at[node.0] = world.now();
@@ -207,6 +238,9 @@ impl Copies {
     /// Whoever takes over goes on with the log, or nobody could have.
     fn note_activation(&mut self, world: &World, index: NodeIndex, cause: Cause) -> Option<Broken> {
         let now = world.now();
+        if self.led.is_some() {
+            self.excuses.change(now);
+        }
         // Whoever gives its place away is active until it hears that it was taken; unless it has withdrawn its offer,
         // and answers again.
         let gives = |node: &NodeIndex| {
@@ -216,20 +250,32 @@ impl Copies {
         if self.excuses.rivals(world, index).any(|rival| !gives(&rival)) {
             self.excuse(now, Excuse::Split);
         }
+        let worth = self.copies[index.0].as_ref().map(|copy| copy.protection);
         let before = history(self.copies[index.0].as_ref());
         if before.is_some() && before == history(world.copy(index).as_ref()) {
             let dropped = |(leader, copy): &&(NodeIndex, LogCopy)| {
                 *leader != index && !is_member(world, copy, index)
             };
             let mut broken = None;
+            if worth != Some(Protection::InSync) {
+                let what = format!("node {} ({cause}), {worth:?}", index.0 + 1);
+                broken = Some(("a copy was served that is not whole", what));
+            }
             if let Some((_, copy)) = self.led.as_ref().filter(dropped) {
-                broken = self.member_passed_over(world, index, copy);
-                self.excuse(now, Excuse::Trusted);
+                broken = broken.or_else(|| self.member_passed_over(world, index, copy));
+                // Where that is waited for, nothing has left that it lacks; as long as clocks tell how long that is.
+                if !(self.consistent && self.keeps_time) {
+                    self.excuse(now, Excuse::Trusted);
+                }
             }
             self.tally.takeovers_with_copy += 1;
             let flows = world.status(index).map_or(0, |status| status.service.stack.flows);
             self.tally.carried += flows as u64;
             return broken;
+        }
+        if self.consistent && worth.is_some_and(|worth| worth != Protection::Alone) {
+            let what = format!("node {} ({cause}), {worth:?}", index.0 + 1);
+            return Some(("a copy was served that is not whole", what));
         }
         // Each side of a partition has a log, and one of them goes.
         let was_split = self.excuses.split_since(now);
@@ -289,12 +335,16 @@ impl Copies {
     /// Whoever is at the same point of the same log got there by the same entries.
     fn digests_differ(&self, world: &World) -> Option<Broken> {
         // Each side of a partition goes on with the log by itself.
-        if self.excuses.since(world.now()).is_some() {
+        let now = world.now();
+        // And a follower may have more of a dead leader's log than its successor had, until it hears of that.
+        let (led_since, _) = self.led_since;
+        if self.excuses.since(now).is_some() || now - led_since <= self.told_within {
             return None;
         }
         let whole = |index: NodeIndex| {
             let copy = self.copies[index.0].as_ref().filter(|copy| copy.protection.is_good())?;
-            Some((index, copy.point?))
+            let has_heard = now - self.calm.asleep_at(index.0, now) > self.told_within;
+            Some((index, copy.point.filter(|_| has_heard)?))
         };
         let points = || world.nodes().filter_map(whole);
         points().find_map(|(a, one)| {
@@ -333,7 +383,13 @@ impl Copies {
                 for loss in &record.losses()[*losses..] {
                     let spoken = self.segments.borrow().last_heard(host, loss.port);
                     let forgot = loss.at - spoken.unwrap_or_default() > FORGETFUL;
-                    if let Some(rule) = judge(&self.excuses, loss, forgot, &mut self.tally) {
+                    let is_left_out =
+                        self.left_out.is_some() && program.connects_to() == self.left_out;
+                    let excuse = |opened_at| match is_left_out {
+                        true => self.excuses.of_left_out_since(opened_at),
+                        false => self.excuses.since(opened_at),
+                    };
+                    if let Some(rule) = judge(excuse, loss, forgot, &mut self.tally) {
                         let what = format!("{name}, program {position}: {loss:?}");
                         broken = broken.or(Some((rule, what)));
                     }
@@ -360,10 +416,13 @@ impl Copies {
                 })
             })
             .collect();
-        let ours = state(world, active)?;
+        let ours = self.state(world, active)?;
         for index in whole {
             self.tally.copies_compared += 1;
-            let theirs = state(world, index)?;
+            if let Some(broken) = self.uncompared(world, index, point.position) {
+                return Some(broken);
+            }
+            let theirs = self.state(world, index)?;
             if ours != theirs {
                 let what =
                     format!("nodes {} and {}: {ours:?}, {theirs:?}", active.0 + 1, index.0 + 1);
@@ -371,6 +430,32 @@ impl Copies {
             }
         }
         None
+    }
+
+    /// A follower that was told much by one leader, and never to compare its state.
+    fn uncompared(&self, world: &World, index: NodeIndex, head: LogPosition) -> Option<Broken> {
+        let every = world.config_of(index).replication?.compare_every;
+        let counters = world.status(index)?.service.replication?.counters;
+        let (_, from) = self.led_since;
+        let told = counters.entries_applied.min(head.0.saturating_sub(from.0));
+        let was_asked = counters.states_compared > 0;
+        (told > COMPARED_WITHIN * every && !was_asked)
+            .then(|| ("copies are not compared", format!("node {}, {told} entries", index.0 + 1)))
+    }
+
+    /// What a node knows, but for connections that are left out. The window is left out too: it changes without an
+    /// entry, and a client says it again.
+    fn state(&self, world: &mut World, index: NodeIndex) -> Option<(Vec<FlowImage>, Vec<u8>)> {
+        let (mut images, services) = world.node_state(index)?;
+        images.retain(|image| Some(image.tuple.local.port()) != self.left_out);
+        images.iter_mut().for_each(|image| image.window = 0);
+        images.sort_by_key(|image| image.id);
+        Some((images, services))
+    }
+
+    /// The run has ended with nobody who might serve.
+    pub(super) fn note_stall(&mut self) {
+        self.tally.stalled += 1;
     }
 
     /// What became of all connections.
@@ -385,7 +470,7 @@ impl Copies {
 
 /// The rule that was broken when a connection was lost; counts what broke none.
 fn judge(
-    excuses: &Excuses,
+    excuse: impl Fn(Instant) -> Option<Excuse>,
     loss: &Loss,
     forgot: bool,
     tally: &mut StreamTally,
@@ -393,13 +478,14 @@ fn judge(
     // A connection that was never open was never anybody's.
     let opened_at = loss.opened_at?;
     // What was said before may have been on its way.
-    match (loss.how, excuses.since(opened_at)) {
+    match (loss.how, excuse(opened_at)) {
         (LossKind::GivenUp, _) if forgot => tally.forgotten += 1,
         (LossKind::GivenUp, _) => return Some("a connection hangs"),
         (LossKind::Ended, None) => return Some("a connection was lost"),
         (LossKind::Ended, Some(Excuse::NewLog)) => tally.lost_unprotected += 1,
         (LossKind::Ended, Some(Excuse::Split)) => tally.lost_split += 1,
         (LossKind::Ended, Some(Excuse::Trusted)) => tally.lost_trusted += 1,
+        (LossKind::Ended, Some(Excuse::LeftOut)) => tally.lost_left_out += 1,
     }
     None
 }
@@ -424,9 +510,13 @@ impl Segments {
 /// Nodes that are told the same come to the same state.
 fn diverged(world: &World) -> Option<Broken> {
     let counters = |index: NodeIndex| Some(world.status(index)?.service.replication?.counters);
-    let has = |index: &NodeIndex| counters(*index).is_some_and(|it| it.copies_diverged > 0);
-    let index = world.nodes().find(has)?;
-    Some(("a copy diverged", format!("node {}", index.0 + 1)))
+    let find = |wrong: fn(ReplicationCounters) -> bool| {
+        world.nodes().find(|&index| counters(index).is_some_and(wrong))
+    };
+    let has_diverged = find(|it| it.copies_diverged > 0).map(|it| ("a copy diverged", it));
+    let is_lost = || find(|it| it.copies_lost > 0).map(|it| ("an entry did not fit", it));
+    let (rule, index) = has_diverged.or_else(is_lost)?;
+    Some((rule, format!("node {}", index.0 + 1)))
 }
 
 /// Whether a node is in the in-sync set of whoever has this copy.
@@ -440,12 +530,4 @@ fn serves(world: &World, index: NodeIndex) -> bool {
 
 fn history(copy: Option<&LogCopy>) -> Option<History> {
     copy?.point.map(|point| point.history)
-}
-
-/// What a node knows. The window is left out: it changes without an entry, and a client says it again.
-fn state(world: &mut World, index: NodeIndex) -> Option<(Vec<locum_stack::FlowImage>, Vec<u8>)> {
-    let (mut images, services) = world.node_state(index)?;
-    images.iter_mut().for_each(|image| image.window = 0);
-    images.sort_by_key(|image| image.id);
-    Some((images, services))
 }

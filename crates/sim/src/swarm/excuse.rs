@@ -16,6 +16,8 @@ pub(super) enum Excuse {
     Split,
     /// Whoever became active had been dropped by its leader, and did not know yet.
     Trusted,
+    /// Its service is left out of the log, and another node took over.
+    LeftOut,
 }
 
 /// The excuses of one run.
@@ -35,6 +37,8 @@ pub(super) struct Excuses {
     /// The first time, and the last, that a node has served that did not know what another had said.
     mixed: Option<(Instant, Instant)>,
     first: Option<Instant>,
+    /// The first time, and the last, that a node has taken over from another.
+    changes: Option<(Instant, Instant)>,
 }
 
 impl Excuses {
@@ -49,6 +53,7 @@ impl Excuses {
             split: None,
             mixed: None,
             first: None,
+            changes: None,
         }
     }
 
@@ -64,6 +69,23 @@ impl Excuses {
         if promised {
             self.first.get_or_insert(now);
         }
+    }
+
+    /// A node has become active after another.
+    pub(super) fn change(&mut self, now: Instant) {
+        self.changes = Some((self.changes.map_or(now, |(first, _)| first), now));
+    }
+
+    /// The one of a connection that was opened at `time`, to a service that is left out of the log.
+    pub(super) fn of_left_out_since(&self, time: Instant) -> Option<Excuse> {
+        let changed = self.changes.is_some_and(|(_, last)| last + self.settling >= time);
+        self.since(time).or(changed.then_some(Excuse::LeftOut))
+    }
+
+    /// Up to when everything that was answered must stay where the service is left out of the log.
+    pub(super) fn unchanged_until(&self) -> Option<Instant> {
+        let changed = self.changes.map(|(first, _)| first.saturating_sub(self.settling));
+        changed.into_iter().chain(self.kept_until()).min()
     }
 
     /// The last one, if it came about at `time` or later, or a little before.

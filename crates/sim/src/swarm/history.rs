@@ -71,33 +71,52 @@ fn before(operation: &Op, until: Instant) -> Option<Op> {
 
 /// A value of which a part was never written, or an answer that is none.
 fn invented(key: u8, history: &[Op]) -> Option<Broken> {
-    let tokens = |bytes: &[u8]| -> Vec<Vec<u8>> {
-        let is_end = |byte: &u8| *byte == b';';
-        bytes.split_inclusive(is_end).map(<[u8]>::to_vec).collect()
-    };
-    let mut written: BTreeSet<Vec<u8>> = BTreeSet::new();
-    let mut increments = 0;
-    for operation in history {
-        match &operation.input {
-            Command::Set(value) | Command::GetSet(value) | Command::Append(value) => {
-                written.extend(tokens(value));
-            }
-            Command::Incr => increments += 1,
-            Command::Get | Command::Del => {}
-        }
-    }
-    let counted = (1..=increments).map(|number: u64| number.to_string().into_bytes());
-    written.extend(counted);
+    let mut written = Written::default();
+    history.iter().for_each(|operation| written.note(&operation.input));
     history.iter().find_map(|operation| {
         let (at, answer) = operation.answer.as_ref()?;
-        let what = match answer {
-            Answer::Value(Some(value)) if tokens(value).iter().all(|it| written.contains(it)) => {
-                return None;
-            }
-            Answer::Done | Answer::Number(_) | Answer::Value(None) => return None,
-            Answer::Value(Some(value)) => String::from_utf8_lossy(value).into_owned(),
-            Answer::Error(error) => error.clone(),
-        };
+        let what = written.lacks(answer)?;
         Some(("kv has invented something", format!("key {key}, {at}: {what}")))
     })
+}
+
+/// What clients ever wanted to be written.
+#[derive(Default)]
+struct Written {
+    tokens: BTreeSet<Vec<u8>>,
+    increments: u64,
+}
+
+impl Written {
+    fn note(&mut self, input: &Command) {
+        match input {
+            Command::Set(value) | Command::GetSet(value) | Command::Append(value) => {
+                self.tokens.extend(tokens(value).map(<[u8]>::to_vec));
+            }
+            Command::Incr => {
+                self.increments += 1;
+                self.tokens.insert(self.increments.to_string().into_bytes());
+            }
+            Command::Get | Command::Del => {}
+            Command::Exec(commands) => commands.iter().for_each(|command| self.note(command)),
+        }
+    }
+
+    /// What of an answer cannot come from what was written, for people.
+    fn lacks(&self, answer: &Answer) -> Option<String> {
+        match answer {
+            Answer::Done | Answer::Number(_) | Answer::Value(None) => None,
+            Answer::Value(Some(value)) => {
+                let is_known = tokens(value).all(|token| self.tokens.contains(token));
+                (!is_known).then(|| String::from_utf8_lossy(value).into_owned())
+            }
+            Answer::All(answers) => answers.iter().find_map(|answer| self.lacks(answer)),
+            Answer::Queued => Some("it queues what is no part of a transaction".to_owned()),
+            Answer::Error(error) => Some(error.clone()),
+        }
+    }
+}
+
+fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split_inclusive(|byte| *byte == b';')
 }

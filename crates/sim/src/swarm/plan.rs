@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
-use locum_appliance::Replication;
+use locum_appliance::{Prefer, Replication};
 use locum_gate::MacMode;
 use locum_link::segment::impair::{Burst, Impairment};
 use locum_link::segment::rule::Direction;
@@ -55,6 +55,8 @@ pub struct Plan {
     /// What the service's sequence numbers begin with, on the first client's first connection; if it opens when it
     /// first may.
     pub service_isn: Option<u32>,
+    /// The port of a service that is not replicated, where the others are.
+    pub left_out: Option<u16>,
 }
 
 /// One node.
@@ -247,6 +249,7 @@ impl Plan {
             replication: None,
             mtu: MTU,
             service_isn: None,
+            left_out: None,
         };
         for _ in 0..nodes {
             let node = plan.draw_node(&mut rng, switches);
@@ -264,6 +267,7 @@ impl Plan {
         plan.draw_faults(&mut rng);
         plan.casualties = (1..nodes).filter(|_| chance(&mut rng, 0.15)).collect();
         plan.draw_replication();
+        plan.draw_variants();
         plan
     }
 
@@ -424,6 +428,19 @@ impl Plan {
     pub fn settling(&self) -> Duration {
         let jittery = self.one_way() * 4 + self.interval * 4;
         Duration::from_millis(150) + self.dead_after * 16 + jittery
+    }
+
+    /// Whether no clock jumps or stands still.
+    pub fn keeps_time(&self) -> bool {
+        let bends = |fault: &Fault| {
+            matches!(fault.kind, FaultKind::Jump { .. } | FaultKind::Suspend { .. })
+        };
+        !self.faults.iter().any(bends)
+    }
+
+    /// Whether only whole copies are served.
+    pub fn prefers_consistency(&self) -> bool {
+        self.replication.is_some_and(|with| with.prefer == Prefer::Consistency)
     }
 
     /// How long a frame is on its way between any two stations at most, without faults.

@@ -71,7 +71,7 @@ impl Promise {
         let now = world.now();
         let Some(&active) = world.active().first() else { return Vec::new() };
         let promised = What::of(plan, &plan.faults[fault].kind, active);
-        let has_successor = world.nodes().any(|index| world.mode(index) == Some(Mode::Waiting));
+        let has_successor = world.nodes().any(|index| audit::may_serve(world, index));
         let calm = has_successor && audit::is_settled(world) && is_alone(plan, skip, fault);
         if promised.is_empty() || !calm {
             return Vec::new();

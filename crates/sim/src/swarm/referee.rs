@@ -12,6 +12,7 @@ use std::time::Duration;
 use locum_monitor::Event;
 use locum_types::{Cause, Instant, Mode, ResignReason, Term};
 
+use super::audit;
 use super::calm::Calm;
 use super::plan::Plan;
 use super::wire::Wire;
@@ -260,8 +261,10 @@ impl Referee {
                     cause,
                     Cause::Resigned { reason: ResignReason::Handover | ResignReason::Preempt, .. }
                 ));
-        // Whatever became of its process: before it claims it listens, and probes.
-        if asked || !self.is_calm(self.calm.link_disturbed_at(node, at), at) {
+        // Whatever became of its process: before it claims it listens, and probes. Unless its clock stands still between
+        // that and its claim.
+        let disturbed = self.calm.link_disturbed_at(node, at).max(self.calm.paused_at(node, at));
+        if asked || !self.is_calm(disturbed, at) {
             return;
         }
         for other in 0..self.reigns.len() {
@@ -367,7 +370,7 @@ impl Referee {
         let active = world.nodes().any(|index| world.mode(index) == Some(Mode::Active));
         let able = |index: NodeIndex| {
             world.state(index) == NodeState::Running
-                && world.mode(index) == Some(Mode::Waiting)
+                && audit::may_serve(world, index)
                 && self.is_calm(self.calm.disturbed_at(index.0, now), now)
         };
         if active || !world.nodes().any(able) {

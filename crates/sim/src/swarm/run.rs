@@ -166,6 +166,10 @@ impl<'a> Run<'a> {
     fn liveness(&mut self) {
         let healed = self.stage.world.now();
         if !self.await_modes(healed + self.modes_bound()) {
+            if audit::is_stalled(&self.stage.world) {
+                self.copies.iter_mut().for_each(Copies::note_stall);
+                return;
+            }
             let modes = audit::modes(&self.stage.world);
             return self.fail("the group does not settle", modes);
         }

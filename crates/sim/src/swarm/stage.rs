@@ -53,6 +53,9 @@ impl<'a> Stage<'a> {
         if plan.nodes.iter().any(|node| node.heartbeat.is_some()) {
             world.add_switch(config);
         }
+        if let Some(port) = plan.left_out {
+            world.leave_out(port);
+        }
         let clock = clock_for_isn(plan);
         if clock.is_some() {
             world.fix_isn_key(isn_key(plan));

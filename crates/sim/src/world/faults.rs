@@ -27,7 +27,9 @@ impl World {
         let seeds = Seeds { boot, seed, isn_key };
         let local = machine.clock.at(self.now);
         let beat_port = machine.beat_port();
-        let node = Node::new(&machine.config, seeds, beat_port, Lan::services(), local)
+        let mut services = Lan::services();
+        services.iter_mut().for_each(|it| it.replicate = Some(it.port) != self.left_out);
+        let node = Node::new(&machine.config, seeds, beat_port, services, local)
             .expect("the laboratory's services do not share ports");
         machine.start(node);
         self.note_fault(index, "started");

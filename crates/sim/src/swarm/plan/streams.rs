@@ -9,16 +9,24 @@ use locum_appliance::{Prefer, Replication};
 
 use super::super::draw::{chance, pick};
 use super::{Plan, ProgramPlan};
-use crate::TcpHabits;
+use crate::{Dialect, ECHO_PORT, KV_PORT, TcpHabits, WindowScale};
 
 /// Tells this generator from the one of all else.
 const SALT: u64 = 0x57ae_a45a_10c0_0001;
+/// And the one of what was added later from both.
+const VARIANTS_SALT: u64 = 0x57ae_a45a_10c0_0002;
 /// The TCP port of the nodes' channels.
 const PORT: u16 = 3781;
 /// Of the group that is replicated.
 const SHARE: f64 = 0.6;
 /// Of these, the share whose clients all talk to `kv` too.
 const KV_SHARE: f64 = 0.3;
+/// The share of replicated groups that rather wait than serve from less than everything.
+const CONSISTENCY_SHARE: f64 = 0.25;
+/// The share that leaves a service out.
+const LEFT_OUT_SHARE: f64 = 0.06;
+/// The longest scale that RFC 7323 §2.3 allows, in bits.
+const SCALE_MAX: u8 = 14;
 /// Who waits for so long hangs.
 const PATIENCE: Duration = Duration::from_secs(40);
 /// A client that waits for an answer, and has nothing to say, would never hear that nobody knows of it.
@@ -60,6 +68,38 @@ impl Plan {
             }
         }
     }
+
+    /// What a replicated group and its clients are like besides.
+    pub(super) fn draw_variants(&mut self) {
+        let mut rng = Rng::with_seed(self.seed ^ VARIANTS_SALT);
+        let Some(replication) = &mut self.replication else { return };
+        if chance(&mut rng, CONSISTENCY_SHARE) {
+            replication.prefer = Prefer::Consistency;
+        }
+        self.left_out =
+            chance(&mut rng, LEFT_OUT_SHARE).then(|| *pick(&mut rng, &[ECHO_PORT, KV_PORT]));
+        for program in self.clients.iter_mut().flat_map(|client| &mut client.programs) {
+            match program {
+                ProgramPlan::Tcp(habits) | ProgramPlan::Tcp6(habits) | ProgramPlan::Kv(habits) => {
+                    draw_dialect(&mut rng, habits);
+                }
+                ProgramPlan::Udp | ProgramPlan::Udp6 | ProgramPlan::Ping | ProgramPlan::Ping6 => {}
+            }
+        }
+    }
+}
+
+fn draw_dialect(rng: &mut Rng, habits: &mut TcpHabits) {
+    let scale = match rng.u8(..10) {
+        0..5 => WindowScale::OfBuffer,
+        5 | 6 => WindowScale::Absent,
+        _ => WindowScale::Bits(rng.u8(..=SCALE_MAX)),
+    };
+    if let WindowScale::Bits(bits) = scale {
+        // A window of less than a step would be none.
+        habits.buffer = habits.buffer.max(4 << bits);
+    }
+    habits.dialect = Dialect { sack: !chance(rng, 0.3), scale };
 }
 
 fn draw_habits(rng: &mut Rng) -> TcpHabits {
@@ -77,5 +117,6 @@ fn draw_habits(rng: &mut Rng) -> TcpHabits {
         patience: PATIENCE,
         keep_alive: Some(KEEP_ALIVE),
         requests_max: chance(rng, 0.3).then(|| rng.u32(1..=60)),
+        dialect: Dialect::default(),
     }
 }
