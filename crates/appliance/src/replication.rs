@@ -4,6 +4,7 @@
 //! (`locum-replica`), what entries mean (`locum-stack`), and who is active (`locum-monitor`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use locum_replica::{
     ConnectionId, Follower, FollowerConfig, FollowerEvent, FollowerRequest, Generation, History,
@@ -384,6 +385,18 @@ impl Replicator {
             **follower = Follower::new(self.follower.clone(), None);
             self.channels.abort(connection);
             self.channels.rest(now);
+        }
+    }
+
+    /// The turn that began at `began` took this long.
+    pub(crate) fn note_turn<D: Device>(
+        &mut self,
+        began: Instant,
+        took: Duration,
+        stack: &mut Stack<D>,
+    ) {
+        if let Some(leader) = stack.journal_mut::<Leader>() {
+            leader.note_turn(began, took);
         }
     }
 

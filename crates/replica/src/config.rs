@@ -18,7 +18,8 @@ pub struct LeaderConfig {
     pub key: Key,
     /// The nodes that may follow, at most 15.
     pub followers: Vec<NodeId>,
-    /// A follower in sync that leaves an entry unconfirmed for this long is dropped.
+    /// A follower in sync that leaves an entry unconfirmed for this long is dropped; where the leader itself was busy
+    /// with what it appended, that much later.
     pub dead_after: Duration,
     /// A connection must prove within this time that it is a follower's.
     pub hello_within: Duration,

@@ -3,6 +3,7 @@
 //! What belongs here: the log, who is connected, and what is asked of the embedding. What does not: one
 //! session ([`session`]), and when a follower is in sync, and no longer ([`sync`]).
 
+mod busy;
 mod journal;
 mod session;
 mod snapshot;
@@ -10,6 +11,7 @@ mod status;
 mod sync;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use locum_stack::log::Entry;
 use locum_types::sabotage::{Sabotage, sabotaged};
@@ -21,6 +23,7 @@ use crate::io::DropReason;
 use crate::point::{Generation, LogPoint};
 use crate::record::{Entropy, MESSAGE_LEN_MAX, RECORD_LEN_MAX, SessionKey};
 use crate::{ConnectionId, LeaderConfig, LeaderEvent, LeaderRequest, Refusal, RefusalCounters};
+use busy::BusyTurns;
 use session::{Hello, Received, Session};
 use sync::Barrier;
 
@@ -53,6 +56,7 @@ pub struct Leader {
     protected: bool,
     generation: Generation,
     barrier: Option<Barrier>,
+    busy: BusyTurns,
     /// The position at which the state was compared last, or left out.
     state_digest_at: LogPosition,
     state_digest_asked: bool,
@@ -76,6 +80,7 @@ impl Leader {
             protected: false,
             generation: Generation::default().next(),
             barrier: None,
+            busy: BusyTurns::default(),
             state_digest_at: start.position,
             state_digest_asked: false,
             counters: LeaderCounters::default(),
@@ -105,6 +110,12 @@ impl Leader {
         }
         self.make_room(now, len);
         self.log.commit(now).position
+    }
+
+    /// The turn that began at `began` took this long, for what was appended in it: followers may need as long for it,
+    /// and are waited for accordingly.
+    pub fn note_turn(&mut self, began: Instant, took: Duration) {
+        self.busy.note(began, took);
     }
 
     /// Forgets the oldest entries until `len` bytes fit, and drops whoever needs them.

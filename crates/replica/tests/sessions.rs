@@ -115,6 +115,32 @@ fn a_slow_follower_is_dropped_within_dead_after_and_everything_is_committed_then
 }
 
 #[test]
+fn a_leader_that_was_busy_with_an_entry_gives_its_followers_time_for_it() {
+    let mut world = settled(leader_config(1));
+    world.nodes[0].stalled = true;
+    let appended = world.now;
+    let head = world.append(100);
+    world.leader.note_turn(appended, 2 * DEAD_AFTER);
+    // Twice as long as the leader itself took.
+    let patience = 5 * DEAD_AFTER;
+    while world.leader.commit_position() < head {
+        // It needs some turns for what has come meanwhile.
+        world.nodes[0].stalled = world.now + 20 * TURN < appended + patience;
+        world.turn();
+        assert!(world.leader.is_protected(), "after {:?}", world.now - appended);
+    }
+    assert!(world.now > appended + 4 * DEAD_AFTER);
+
+    world.nodes[0].stalled = true;
+    let appended = world.now;
+    world.append(100);
+    while world.now < appended + DEAD_AFTER {
+        world.turn();
+    }
+    assert!(!world.leader.is_protected(), "entries of short turns have no longer than ever");
+}
+
+#[test]
 fn a_follower_that_confirms_little_by_little_is_dropped_as_well() {
     let mut world = settled(leader_config(1));
     // What is on its way is more than it takes in time, though it takes something all the time.

@@ -85,6 +85,44 @@ impl Service for Reverb {
     }
 }
 
+/// Knows nothing to say to one of its clients, as a node does that lacks a file.
+struct Terse {
+    others: Reverb,
+    to: FlowId,
+}
+
+impl Service for Terse {
+    fn kind(&self) -> &'static str {
+        self.others.kind()
+    }
+
+    fn transports(&self) -> Transports {
+        self.others.transports()
+    }
+
+    fn on_event(&mut self, now: Instant, event: Event<'_>, outputs: &mut dyn Outputs) {
+        let is_heard = match event {
+            Event::Data { flow, .. } | Event::Acked { flow, .. } => flow != self.to,
+            Event::Opened { .. }
+            | Event::Finished { .. }
+            | Event::Closed { .. }
+            | Event::Datagram { .. }
+            | Event::Tick => true,
+        };
+        if is_heard {
+            self.others.on_event(now, event, outputs);
+        }
+    }
+
+    fn snapshot(&self, out: &mut Vec<u8>) {
+        self.others.snapshot(out);
+    }
+
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), RestoreError> {
+        self.others.restore(snapshot)
+    }
+}
+
 type Shared = Arc<Mutex<Stack<FrameQueue>>>;
 
 /// A journal whose entries are applied elsewhere at once.
@@ -307,6 +345,24 @@ fn clients_of_lost_connections_are_told_so_though_they_only_listen() {
     assert_eq!((counters.flows_lost, counters.clients_tickled), (2, 2));
     world.run(seconds(3));
     assert_eq!(world.stack.poll_deadline().map(|(_, why)| why), None, "it asks no more");
+}
+
+#[test]
+fn a_follower_that_has_not_said_what_a_client_has_heard_loses_that_connection_alone() {
+    let mut world = World::new(limits());
+    world.stack = stack(world.now);
+    let mut follower = Stack::new(config(limits()), FrameQueue::new(1_500, 1_024), world.now);
+    let terse = Terse { others: Reverb::default(), to: FlowId(1) };
+    follower.add_service(common::PORT, Box::new(terse)).unwrap();
+    let follower = feed(&mut world, follower);
+    let [lost, kept] = [listener(&mut world), listener(&mut world)];
+    world.stack.set_journal(None);
+    let mut successor = Arc::try_unwrap(follower).ok().unwrap().into_inner().unwrap();
+    successor.succeed();
+    world.stack = successor;
+    world.run_until(seconds(2), |world| is_reset(world, lost));
+    exchange(&mut world, kept, 700);
+    assert_eq!(world.stack.status().counters.flows_lost, 1);
 }
 
 #[test]

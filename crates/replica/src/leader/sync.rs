@@ -189,7 +189,8 @@ impl Leader {
         };
         if following.is_waited_for() {
             let since = self.awaited_since(following)?;
-            return Some((since + self.config.dead_after, Deadline::Confirmation));
+            let patience = self.config.dead_after + self.busy.allowance(since);
+            return Some((since + patience, Deadline::Confirmation));
         }
         // Who waits for this node to make a snapshot does not stall.
         let may_stall = following.needs_log();
