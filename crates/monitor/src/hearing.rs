@@ -54,6 +54,11 @@ impl Monitor {
                     self.tell(Event::TwinHeard { peer: beat.from });
                 }
             }
+            // Whoever said it may have slept: hearing of us it says something fresh.
+            Hearing::Stale => {
+                self.counters.refused.replayed += 1;
+                self.beat_out_of_turn(now, beat.from);
+            }
             Hearing::Late => self.counters.beats_late += 1,
             Hearing::News { new_boot } => {
                 self.counters.beats_accepted += 1;

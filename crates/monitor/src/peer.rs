@@ -26,6 +26,8 @@ pub(crate) enum Hearing {
     Introduced,
     /// It was recorded, repeated, or of a life that does not count.
     Refused(Refused),
+    /// It was said before its sender fell silent for too long: answer, and believe nothing.
+    Stale,
     /// It proves that the peer lives, but it is older than what we know.
     Late,
     /// It is news.
@@ -150,6 +152,9 @@ impl Peer {
         if !self.window.accept(beat.sequence) {
             return Hearing::Refused(Refused::Replayed);
         }
+        if self.is_of_the_dead(now, beat, dead_after) {
+            return Hearing::Stale;
+        }
         self.detector.heard(now, self.limit(dead_after));
         if beat.sequence < newest {
             return Hearing::Late;
@@ -175,6 +180,15 @@ impl Peer {
     fn is_recorded(&self, now: Instant, beat: &Beat) -> bool {
         let heard = |second: SecondLife| second.boot == beat.boot && beat.sequence <= second.newest;
         self.second.is_some_and(heard) || age_of(now, beat).is_some_and(|age| age > FRESH)
+    }
+
+    /// Whether a peer that has been silent for its detection time said this before, and that long ago: what was
+    /// lost then may be repeated by others, and would keep its next life from being heard. Whoever is back proves it
+    /// by what is younger than that, or by what it says from now on, however slow the link is.
+    fn is_of_the_dead(&self, now: Instant, beat: &Beat, dead_after: Duration) -> bool {
+        let (died_at, timeout) = (self.dies_at(dead_after), self.timeout(dead_after));
+        let is_old = |age: Duration| age > timeout && now < died_at + age;
+        now >= died_at && age_of(now, beat).is_some_and(is_old)
     }
 
     fn adopt(&mut self, now: Instant, beat: &Beat) {

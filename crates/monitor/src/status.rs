@@ -103,7 +103,7 @@ pub struct Takeover {
 pub struct RefusedBeats {
     /// Introductions: they do not echo our boot nonce.
     pub not_echoed: u64,
-    /// Seen before, or too old to tell.
+    /// Seen before, too old to tell, or said long ago by a node that has been silent since.
     pub replayed: u64,
     /// Of a life, of the peer or of this node, that is over.
     pub old_boot: u64,

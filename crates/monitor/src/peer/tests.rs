@@ -115,6 +115,37 @@ fn the_round_trip_leaves_out_the_time_the_peer_held_our_timestamp() {
 }
 
 #[test]
+fn what_was_said_before_a_death_does_not_bring_back_the_dead() {
+    // Our timestamp came back at once: the beat was said at `said`, or a moment later.
+    let echoing = |said: u64, beat| {
+        let timestamp = timestamp_of(ms(said));
+        Beat { timestamp_echo: Some(TimestampEcho { timestamp, held_us: 0 }), ..beat }
+    };
+    // Heard last at 100, so dead from 130 on.
+    let dead = || {
+        let mut peer = peer();
+        hear(&mut peer, 100, echoing(100, beat(10, 1)));
+        peer
+    };
+    assert_eq!(hear(&mut dead(), 129, echoing(90, beat(10, 2))), Hearing::News { new_boot: false });
+    let mut peer = dead();
+    assert_eq!(hear(&mut peer, 200, echoing(110, beat(10, 3))), Hearing::Stale);
+    assert!(!peer.is_alive(ms(200), DEAD_AFTER));
+    assert_eq!(
+        hear(&mut peer, 200, echoing(110, beat(10, 3))),
+        Hearing::Refused(Refused::Replayed)
+    );
+    assert_eq!(hear(&mut peer, 201, beat(11, 1)), Hearing::News { new_boot: true });
+    // Young enough, or said since.
+    for (at, said) in [(140, 110), (200, 130)] {
+        let mut peer = dead();
+        let news = Hearing::News { new_boot: false };
+        assert_eq!(hear(&mut peer, at, echoing(said, beat(10, 3))), news, "{said} at {at}");
+        assert!(peer.is_alive(ms(at), DEAD_AFTER));
+    }
+}
+
+#[test]
 fn the_last_number_is_left_to_the_will() {
     let mut peer = peer();
     peer.sent = u64::MAX - 2;

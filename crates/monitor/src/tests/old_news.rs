@@ -1,6 +1,6 @@
 //! What waited in a queue while this node was paused, or was alone, is not acted on as if it were news.
 
-use locum_types::{Cause, Health, Mode, ResignReason, Term};
+use locum_types::{BootNonce, Cause, Health, Mode, ResignReason, Term};
 use locum_wire::{Intent, TimestampEcho};
 
 use super::group::Group;
@@ -25,6 +25,23 @@ fn an_offer_that_is_older_than_the_detection_time_is_not_taken() {
         let stale = solo.monitor.status(solo.now).counters.offers_stale;
         assert_eq!(stale, u64::from(!taken));
     }
+}
+
+/// A beat that was lost, and that somebody on the link repeats after the death of its sender.
+#[test]
+fn a_lost_beat_of_the_dead_does_not_shut_out_their_next_life() {
+    let (mut solo, mut active) = Solo::behind(config(1, &[2]));
+    echo_now(&solo, &mut active);
+    let lost = active.speak();
+    solo.run(DEAD_AFTER + ms(20));
+    solo.take();
+    solo.hear(lost);
+    assert_eq!(solo.events(), [], "the dead stay dead");
+    assert_eq!(solo.beats().len(), 1, "whoever has only slept is asked to say something fresh");
+    let mut reborn = Puppet::new(2);
+    reborn.beat.boot = BootNonce(0x2222);
+    solo.hear(reborn.speak());
+    assert_eq!(solo.events(), [Event::PeerUp { peer: node(2) }]);
 }
 
 #[test]
