@@ -204,6 +204,25 @@ fn where_it_is_waited_for_nothing_leaves_while_whoever_is_left_behind_counts_its
 }
 
 #[test]
+fn whoever_comes_back_while_that_is_waited_for_stays() {
+    let trust_for = follower_config(0, 1).trust_for;
+    let config = LeaderConfig { wait_for_trust: Some(trust_for), ..leader_config(1) };
+    let mut world = settled(config);
+    world.nodes[0].stalled = true;
+    let head = world.append(100);
+    while world.leader.is_protected() {
+        world.turn();
+    }
+    // Longer than a member has to confirm that there is a new set, and before nobody trusts the old one any more.
+    world.turns(DEAD_AFTER.as_millis() as usize + 5);
+    world.nodes[0].stalled = false;
+    world.turns(2 * trust_for.as_millis() as usize);
+    assert_eq!(drops(&world).len(), 1, "{:?}", drops(&world));
+    assert!(world.leader.is_protected());
+    assert_eq!(world.leader.commit_position(), head);
+}
+
+#[test]
 fn overflow_drops_the_slowest_and_nobody_else() {
     let config = LeaderConfig { dead_after: Duration::from_secs(10), ..leader_config(3) };
     let mut world = settled(config);

@@ -52,6 +52,8 @@ pub(crate) struct Following {
     /// How many confirmations it has sent, and when the last one was heard.
     pub(crate) heard: u64,
     pub(crate) heard_at: Instant,
+    /// When it came into the in-sync set.
+    pub(crate) member_since: Instant,
     /// When it last took something, or confirmed something.
     pub(crate) progress: Instant,
     /// When the last message was sealed, or a sign of life became due.
@@ -222,6 +224,7 @@ impl Session {
             knows: None,
             heard: 0,
             heard_at: now,
+            member_since: now,
             progress: now,
             spoken: now,
             is_sign_due: false,

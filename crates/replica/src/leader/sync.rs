@@ -119,7 +119,9 @@ impl Leader {
         }
         let entry = self.log.appended_after(following.confirmed);
         let set = self.barrier.filter(|barrier| !following.knows_of(barrier.generation));
-        entry.into_iter().chain(set.map(|barrier| barrier.since)).min()
+        // It is told of a set when it comes into one, which may be long after the set began.
+        let set = set.map(|barrier| barrier.since.max(following.member_since));
+        entry.into_iter().chain(set).min()
     }
 
     /// Whether at least one follower is in sync.
@@ -250,6 +252,9 @@ impl Leader {
         }
         if let Some(following) = self.sessions[index].following_mut() {
             following.stage = stage;
+            if is_in_sync {
+                following.member_since = now;
+            }
         }
         if is_in_sync {
             self.counters.in_sync += 1;
