@@ -1,37 +1,76 @@
 //! Clients of Redis, through takeovers: no error, no second connection, and everything they were told holds.
 
 use std::fs;
+use std::net::IpAddr;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use locum_lab::locum::Group;
 use locum_lab::process::Process;
-use locum_lab::{Lab, SERVICE_V4, Topology, enter};
-use rustix::process::Signal;
+use locum_lab::{Lab, SERVICE_V4, SERVICE_V6, Topology, enter};
 
+use crate::fault::Fault;
 use crate::trial::Case;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The second is Debian's own, which has the module `redis` where a newer python beside it has not.
 const PYTHONS: [&str; 2] = ["python3", "/usr/bin/python3"];
-const SCRIPT: &str = include_str!("kv_client.py");
+
+/// redis-py on several connections.
+const REDIS_PY: &str = include_str!("kv_client.py");
+/// redis-cli at a terminal.
+const TERMINAL: &str = include_str!("kv_terminal.py");
 
 pub(crate) fn cases() -> Vec<Case> {
     let two = Topology::default();
+    // One client works; the other one looks on, so that the first one's connections can be counted.
+    let observed = Topology { clients: 2, ..two };
     vec![
-        Case::group("redis_py_does_not_notice_sigkill", two, py_sigkill).needs_what(no_redis_py),
-        Case::group("redis_py_does_not_notice_a_hand_over", two, py_hand_over)
-            .needs_what(no_redis_py),
-        Case::group("redis_py_does_not_notice_a_zombie", two, py_zombie).needs_what(no_redis_py),
-        Case::group("redis_py_does_not_notice_a_cut_cable", two, py_cut)
-            .needs_what(no_redis_py)
+        Case::group("redis_py_does_not_notice_sigkill", two, |lab, group| {
+            work_through(lab, group, REDIS_PY, SERVICE_V4, &[Fault::Sigkill; 2])
+        })
+        .needs_what(no_redis_py),
+        Case::group("redis_py_does_not_notice_a_hand_over", two, |lab, group| {
+            work_through(lab, group, REDIS_PY, SERVICE_V4, &[Fault::HandOver; 3])
+        })
+        .needs_what(no_redis_py),
+        Case::group("redis_py_does_not_notice_a_zombie", two, |lab, group| {
+            work_through(lab, group, REDIS_PY, SERVICE_V4, &[Fault::Zombie])
+        })
+        .needs_what(no_redis_py),
+        Case::group("redis_py_does_not_notice_a_cut_cable", two, |lab, group| {
+            work_through(lab, group, REDIS_PY, SERVICE_V4, &[Fault::Cut])
+        })
+        .needs_what(no_redis_py)
+        .divided(),
+        Case::group("redis_py_by_ipv6_does_not_notice_any_fault", two, |lab, group| {
+            work_through(lab, group, REDIS_PY, SERVICE_V6, &Fault::ALL)
+        })
+        .needs_what(no_redis_py)
+        .divided(),
+        Case::group("redis_cli_at_a_terminal_does_not_notice_any_fault", two, |lab, group| {
+            work_through(lab, group, TERMINAL, SERVICE_V4, &Fault::ALL)
+        })
+        .needs_what(no_redis_tools)
+        .divided(),
+        Case::group("redis_cli_does_not_notice_any_fault", observed, cli)
+            .needs_what(no_redis_tools)
             .divided(),
-        Case::group("redis_benchmark_does_not_notice_two_takeovers", two, benchmark)
+        Case::group("redis_benchmark_does_not_notice_any_fault", observed, |lab, group| {
+            benchmark(lab, group, "1", 150_000)
+        })
+        .needs_what(no_redis_tools)
+        .unwatched(),
+        Case::group("redis_benchmark_in_pipelines_does_not_notice_any_fault", observed, |l, g| {
+            benchmark(l, g, "16", 600_000)
+        })
+        .needs_what(no_redis_tools)
+        .unwatched(),
+        Case::group("the_suite_of_redis_benchmark_does_not_notice_takeovers", observed, suite)
             .needs_what(no_redis_tools)
             .unwatched(),
-        Case::group("redis_cli_does_not_notice_sigkill", two, cli).needs_what(no_redis_tools),
     ]
 }
 
@@ -54,19 +93,19 @@ fn no_redis_tools() -> Option<String> {
     tools.iter().any(|tool| enter::find_tool(tool).is_none()).then(lacks)
 }
 
-/// The python client, at work.
+/// A client that works in rounds until it is told to stop, and knows what it must be answered.
 struct Client<'lab> {
     lab: &'lab Lab,
     process: Process,
 }
 
 impl<'lab> Client<'lab> {
-    fn start(lab: &'lab Lab) -> Result<Client<'lab>> {
-        let script = lab.files().join("kv_client.py");
-        fs::write(&script, SCRIPT)?;
-        let python = python().context("no python")?;
-        let (script, stop) = (script.to_string_lossy(), Self::stop_file(lab));
-        let words = [python, &*script, &SERVICE_V4.to_string(), &*stop.to_string_lossy()];
+    fn start(lab: &'lab Lab, script: &str, service: IpAddr) -> Result<Client<'lab>> {
+        let file = lab.files().join("client.py");
+        fs::write(&file, script)?;
+        let python = python().unwrap_or("python3");
+        let (file, stop) = (file.to_string_lossy(), Self::stop_file(lab));
+        let words = [python, &*file, &service.to_string(), &*stop.to_string_lossy()];
         let process = lab.client(1).spawn("env", &words)?;
         let mut client = Client { lab, process };
         client.work(20).context("before the fault")?;
@@ -93,92 +132,80 @@ impl<'lab> Client<'lab> {
     }
 }
 
-fn py_sigkill(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
-    let mut client = Client::start(lab)?;
-    for _ in 0..2 {
-        group.wait_protected()?;
-        let active = group.wait_steady()?;
-        group.process(active)?.kill_worker()?;
-        client.work(20)?;
-        group.wait_for_end(active)?;
-        group.start_node(active)?;
+fn work_through(
+    lab: &Lab,
+    group: &mut Group<'_>,
+    script: &str,
+    service: impl Into<IpAddr>,
+    faults: &[Fault],
+) -> Result<()> {
+    let mut client = Client::start(lab, script, service.into())?;
+    for fault in faults {
+        let node = fault.strike(lab, group).with_context(|| format!("{fault:?}"))?;
+        client.work(20).with_context(|| format!("after {fault:?}"))?;
+        fault.mend(lab, group, node).with_context(|| format!("after {fault:?}"))?;
     }
     client.finish()
 }
 
-fn py_hand_over(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
-    let mut client = Client::start(lab)?;
-    for _ in 0..3 {
-        group.wait_protected()?;
-        let active = group.wait_steady()?;
-        group.handover(active)?;
-        group.wait_for(&[(active, "waiting"), (3 - active, "active")])?;
-        client.work(10)?;
+/// How many connections redis-benchmark keeps.
+const CONNECTIONS: u64 = 50;
+
+/// Every increment counts exactly once.
+fn benchmark(lab: &Lab, group: &mut Group<'_>, pipeline: &str, requests: usize) -> Result<()> {
+    let (target, count) = (SERVICE_V4.to_string(), requests.to_string());
+    let words = ["-h", &target, "-c", "50", "-P", pipeline, "-n", &count, "INCR", "counter"];
+    let benchmark = lab.client(1).spawn("redis-benchmark", &words)?;
+    wait_for_more(lab, requests / 20)?;
+    for fault in Fault::ALL {
+        let node = fault.strike(lab, group).with_context(|| format!("{fault:?}"))?;
+        ensure!(counter(lab)? < requests, "it was over before {fault:?}");
+        fault.mend(lab, group, node).with_context(|| format!("after {fault:?}"))?;
     }
-    client.finish()
+    require_no_error(benchmark)?;
+    let held = counter(lab)?;
+    ensure!(held == requests, "{held} where {requests} requests were answered");
+    require_opened(lab, 1 + CONNECTIONS)
 }
 
-fn py_zombie(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
-    let mut client = Client::start(lab)?;
-    group.wait_protected()?;
-    let active = group.wait_steady()?;
-    group.process(active)?.signal_worker(Signal::STOP)?;
-    group.wait_for(&[(3 - active, "active")])?;
-    client.work(20)?;
-    group.process(active)?.signal_worker(Signal::CONT)?;
-    group.wait_for(&[(active, "waiting"), (3 - active, "active")])?;
-    client.finish()?;
-    group.wait_protected()
-}
-
-fn py_cut(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
-    let mut client = Client::start(lab)?;
-    group.wait_protected()?;
-    let active = group.wait_steady()?;
-    lab.cut(active)?;
-    client.work(20)?;
-    lab.heal(active)?;
-    group.wait_for(&[(active, "waiting"), (3 - active, "active")])?;
-    client.finish()?;
-    group.wait_protected()
-}
-
-/// Fifty connections, one request and sixteen at a time: every increment counts exactly once.
-fn benchmark(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
-    const REQUESTS: usize = 150_000;
-    let mut total = 0;
-    for (pipeline, requests) in [("1", REQUESTS), ("16", 4 * REQUESTS)] {
-        let target = SERVICE_V4.to_string();
-        let count = requests.to_string();
-        let words = ["-h", &target, "-c", "50", "-P", pipeline, "-n", &count, "INCR", "counter"];
-        let benchmark = lab.client(1).spawn("redis-benchmark", &words)?;
-        wait_for_more(lab, total + requests / 10)?;
-        group.wait_protected()?;
-        let active = group.wait_steady()?;
-        group.process(active)?.kill_worker()?;
-        group.wait_for_end(active)?;
-        group.wait_for(&[(3 - active, "active")])?;
-        group.start_node(active)?;
-        group.wait_for(&[(active, "waiting"), (3 - active, "active")])?;
-        group.wait_protected()?;
-        ensure!(counter(lab)? < total + requests, "it was over before the hand-over");
-        group.handover(3 - active)?;
-        let output = benchmark.output(3 * PATIENCE)?;
-        let said = format!("{}{}", output.stdout, output.stderr);
-        ensure!(output.status.success() && !said.to_lowercase().contains("error"), "{said}");
-        total += requests;
-        group.wait_steady()?;
-        let held = counter(lab)?;
-        ensure!(held == total, "{held} where {total} requests were answered");
+/// Everything that redis-benchmark measures unless it is told what, with takeovers in it.
+fn suite(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let target = SERVICE_V4.to_string();
+    let words = ["-h", &target, "-c", "50", "-n", "6000", "-q"];
+    let mut benchmark = lab.client(1).spawn("redis-benchmark", &words)?;
+    for (fault, test) in
+        [(Fault::Sigkill, "GET:"), (Fault::HandOver, "SADD:"), (Fault::Cut, "LRANGE_100 ")]
+    {
+        benchmark.wait_for_text(test, 3 * PATIENCE)?;
+        let node = fault.strike(lab, group).with_context(|| format!("{fault:?}"))?;
+        fault.mend(lab, group, node).with_context(|| format!("after {fault:?}"))?;
+        ensure!(benchmark.is_running(), "it was over before {fault:?} was mended");
     }
+    let said = require_no_error(benchmark)?;
+    let tests = said.matches("requests per second").count() as u64;
+    ensure!(tests >= 20, "{tests} tests: {said}");
+    require_opened(lab, 1 + tests * CONNECTIONS)
+}
+
+fn require_no_error(benchmark: Process) -> Result<String> {
+    let output = benchmark.output(6 * PATIENCE)?;
+    let said = format!("{}{}", output.stdout, output.stderr);
+    ensure!(output.status.success() && !said.to_lowercase().contains("error"), "{said}");
+    Ok(said)
+}
+
+/// Requires that the client's kernel has opened so many connections: a program that opens one again is found out.
+fn require_opened(lab: &Lab, right: u64) -> Result<()> {
+    let opened = lab.client(1).namespace().active_opens()?;
+    ensure!(opened == right, "{opened} connections were opened where {right} are right");
     Ok(())
 }
 
-/// What redis-cli says to one command.
+/// What redis-cli says to one command of somebody who looks on.
 fn ask(lab: &Lab, words: &[&str]) -> Result<String> {
     let target = SERVICE_V4.to_string();
     let words = [&["-h", &target], words].concat();
-    let output = lab.client(1).spawn("redis-cli", &words)?.output(PATIENCE)?;
+    let output = lab.client(2).spawn("redis-cli", &words)?.output(PATIENCE)?;
     Ok(output.success()?.trim().to_owned())
 }
 
@@ -195,11 +222,13 @@ fn wait_for_more(lab: &Lab, least: usize) -> Result<()> {
     })
 }
 
-/// One connection with commands before and after; another one waits for an element all the time.
+/// One connection with a command after each fault; another one waits for an element all the time.
 fn cli(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let struck = |number: usize| lab.files().join(format!("struck{number}"));
     let script = format!(
-        "(echo SET k before; echo GET k; while [ ! -e {} ]; do sleep 0.05; done; \
-         echo GET k; echo APPEND k +after; echo GET k) | redis-cli -3 -h {SERVICE_V4}",
+        "(echo SET k before; echo GET k; for n in 1 2 3 4; do \
+         while [ ! -e {}$n ]; do sleep 0.05; done; echo APPEND k +$n; done; echo GET k) \
+         | redis-cli -3 -h {SERVICE_V4}",
         lab.files().join("struck").display()
     );
     let mut session = lab.client(1).spawn("sh", &["-c", &script])?;
@@ -211,16 +240,17 @@ fn cli(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
         Ok(info) => Err(info),
         Err(error) => Err(format!("{error:#}")),
     })?;
-    group.wait_protected()?;
-    let active = group.wait_steady()?;
-    group.process(active)?.kill_worker()?;
-    group.wait_for_end(active)?;
-    group.wait_for(&[(3 - active, "active")])?;
-    fs::write(lab.files().join("struck"), "")?;
+    for (number, fault) in (1..).zip(Fault::ALL) {
+        let node = fault.strike(lab, group).with_context(|| format!("{fault:?}"))?;
+        fs::write(struck(number), "")?;
+        let length = "before".len() + 2 * number;
+        session.wait_for_text(&format!("\n{length}\n"), PATIENCE)?;
+        fault.mend(lab, group, node).with_context(|| format!("after {fault:?}"))?;
+    }
     let said = session.output(PATIENCE)?.success()?;
-    ensure!(said == "OK\nbefore\nbefore\n12\nbefore+after\n", "{said}");
+    ensure!(said == "OK\nbefore\n8\n10\n12\n14\nbefore+1+2+3+4\n", "{said}");
     ensure!(ask(lab, &["RPUSH", "queue", "element"])? == "1");
     let served = waiting.output(PATIENCE)?.success()?;
     ensure!(served == "queue\nelement\n", "{served}");
-    Ok(())
+    require_opened(lab, 2)
 }

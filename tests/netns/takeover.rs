@@ -7,7 +7,6 @@ use anyhow::{Context, Result, ensure};
 use locum_lab::echo::{EchoClient, EchoRecord};
 use locum_lab::locum::{Config, Group};
 use locum_lab::{Lab, SERVICE_V4, Topology, capture};
-use rustix::process::Signal;
 
 use crate::trial::Case;
 
@@ -120,14 +119,13 @@ fn zombie(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
     let active = group.wait_steady()?;
     let mut stopped_at = 0;
     let (record, struck) = watched(lab, group, |group| {
-        group.process(active)?.signal_worker(Signal::STOP)?;
+        group.freeze(active)?;
         stopped_at = capture::now();
         Ok(())
     })?;
     require_short(&record, struck)?;
     group.wait_for(&[(other(active), "active")])?;
-    let (record, struck) =
-        watched(lab, group, |group| group.process(active)?.signal_worker(Signal::CONT))?;
+    let (record, struck) = watched(lab, group, |group| group.thaw(active))?;
     require_short(&record, struck)?;
     group.wait_for(&[(active, "waiting"), (other(active), "active")])?;
     group.require_silence(active, stopped_at)

@@ -1,15 +1,23 @@
 //! A case: its network, its group of nodes, what happens, and the judgement at the end.
 
 use std::env;
+use std::io::{Write, stderr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use locum_lab::locum::{Config, Group};
 use locum_lab::{Lab, Topology, enter, room};
 
 /// Names a directory that gets the files of failed trials.
 const KEEP: &str = "LOCUM_LAB_KEEP";
+
+/// Runs of one trial, at most, until one is not void.
+const RUNS_MAX: usize = 3;
+
+/// Whoever holds it has the machine to itself, but for trials that run aside.
+static MACHINE: Mutex<()> = Mutex::new(());
 
 /// One trial.
 pub(crate) struct Case {
@@ -18,6 +26,7 @@ pub(crate) struct Case {
     topology: Topology,
     body: Body,
     needs: Option<Need>,
+    aside: bool,
 }
 
 /// What need not be there.
@@ -35,6 +44,14 @@ enum Body {
     Group { config: Config, play: Play, divided: bool },
 }
 
+/// Why a run failed.
+struct Failure {
+    /// Everything one needs to understand it.
+    text: String,
+    /// The node under which the machine stalled: the run says nothing about the claim.
+    stalled: Option<u8>,
+}
+
 /// What happens to a group.
 pub(crate) type Play = fn(&Lab, &mut Group<'_>) -> Result<()>;
 
@@ -45,7 +62,7 @@ impl Case {
         topology: Topology,
         play: fn(&Lab) -> Result<()>,
     ) -> Case {
-        Case { name, topology, body: Body::Lab(play), needs: None }
+        Case { name, topology, body: Body::Lab(play), needs: None, aside: false }
     }
 
     /// A trial of a group in its default configuration.
@@ -60,7 +77,8 @@ impl Case {
         config: Config,
         play: Play,
     ) -> Case {
-        Case { name, topology, body: Body::Group { config, play, divided: false }, needs: None }
+        let body = Body::Group { config, play, divided: false };
+        Case { name, topology, body, needs: None, aside: false }
     }
 
     /// The trial divides the network: two nodes may speak for a while, each on its own side, and the
@@ -75,6 +93,17 @@ impl Case {
     /// The trial makes more frames than tcpdump can write down on a busy machine: nobody looks whose turn it was.
     pub(crate) fn unwatched(self) -> Case {
         self.divided()
+    }
+
+    /// The trial waits most of its time, and disturbs nobody: it runs beside the others.
+    pub(crate) fn aside(mut self) -> Case {
+        self.aside = true;
+        self
+    }
+
+    /// Whether it runs beside the others.
+    pub(crate) fn is_aside(&self) -> bool {
+        self.aside
     }
 
     /// The trial needs a program that need not be there.
@@ -101,28 +130,55 @@ impl Case {
     }
 
     /// Runs it. The error of a failure has everything one needs to understand it.
+    ///
+    /// A run that failed, and in which the machine stalled so that a node lost its lease although the trial never stopped
+    /// its process, is void: it begins anew, a few times.
     pub(crate) fn play(&self) -> Result<(), String> {
-        let lab = Lab::new("t", self.topology).map_err(|error| format!("{error:#}"))?;
+        let _alone = (!self.aside).then(|| MACHINE.lock().unwrap_or_else(PoisonError::into_inner));
+        for run in 1..RUNS_MAX {
+            match self.run() {
+                Ok(()) => return Ok(()),
+                Err(Failure { text, stalled: None }) => return Err(text),
+                Err(Failure { stalled: Some(node), .. }) => {
+                    let name = self.name;
+                    let void = "is void, the machine stalled under node";
+                    let _ = writeln!(stderr(), "netns: {name}: run {run} {void} {node}: again");
+                }
+            }
+        }
+        self.run().map_err(|Failure { text, stalled }| match stalled {
+            Some(node) => format!("node {node} stalled, in the last of {RUNS_MAX} runs:\n{text}"),
+            None => text,
+        })
+    }
+
+    fn run(&self) -> Result<(), Failure> {
+        let sound = |text| Failure { text, stalled: None };
+        let lab = Lab::new("t", self.topology).map_err(|error| sound(format!("{error:#}")))?;
         let played = match &self.body {
-            Body::Lab(play) => guarded(|| play(&lab)).map_err(|error| format!("{error:#}")),
+            Body::Lab(play) => guarded(|| play(&lab)).map_err(|error| sound(format!("{error:#}"))),
             Body::Group { config, play, divided } => play_group(&lab, config, *play, *divided),
         };
-        played.map_err(|error| {
+        played.map_err(|Failure { text, stalled }| {
             let kept = keep(self.name, lab.files());
-            format!("{error}\n{}{kept}", lab.logs())
+            Failure { text: format!("{text}\n{}{kept}", lab.logs()), stalled }
         })
     }
 }
 
-fn play_group(lab: &Lab, config: &Config, play: Play, divided: bool) -> Result<(), String> {
+fn play_group(lab: &Lab, config: &Config, play: Play, divided: bool) -> Result<(), Failure> {
     let binary = Path::new(env!("CARGO_BIN_EXE_locum"));
-    let mut group =
-        Group::start(lab, binary, config).map_err(|error| format!("start: {error:#}"))?;
+    let mut group = Group::prepare(lab, binary, config)
+        .map_err(|error| Failure { text: format!("prepare: {error:#}"), stalled: None })?;
     let played = guarded(|| {
+        group.bring_up().context("start")?;
         play(lab, &mut group)?;
         if divided { Ok(()) } else { group.require_turns() }
     });
-    played.map_err(|error| format!("{error:#}\n{}", group.report()))
+    played.map_err(|error| Failure {
+        text: format!("{error:#}\n{}", group.report()),
+        stalled: group.stalled(),
+    })
 }
 
 /// A failed assertion is reported with the logs, as any other failure.

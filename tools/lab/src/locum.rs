@@ -1,10 +1,12 @@
 //! Locum in the lab: a group of real `locum run` processes, known from outside alone.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::capture::{self, Capture};
@@ -66,6 +68,8 @@ pub struct Group<'lab> {
     mac: MacMode,
     nodes: Vec<Option<Process>>,
     captures: Vec<Vec<Capture>>,
+    /// Nodes that were ever stopped by [`Group::freeze`].
+    frozen: BTreeSet<u8>,
 }
 
 /// What the status of a node must say, for [`Group::wait_for`].
@@ -89,7 +93,7 @@ impl<'lab> Group<'lab> {
             captures.push(recorded);
         }
         let nodes = lab.nodes().iter().map(|_| None).collect();
-        Ok(Group { lab, locum, mac: config.mac, nodes, captures })
+        Ok(Group { lab, locum, mac: config.mac, nodes, captures, frozen: BTreeSet::new() })
     }
 
     /// Prepares a group, starts all nodes, and waits for one active node, all others waiting.
@@ -98,15 +102,23 @@ impl<'lab> Group<'lab> {
     /// When they do not come up.
     pub fn start(lab: &'lab Lab, binary: &Path, config: &Config) -> Result<Group<'lab>> {
         let mut group = Group::prepare(lab, binary, config)?;
-        for (index, node) in lab.nodes().iter().enumerate() {
-            group.start_node(node.id())?;
+        group.bring_up()?;
+        Ok(group)
+    }
+
+    /// Starts all nodes, and waits for one active node, all others waiting.
+    ///
+    /// # Errors
+    /// When they do not come up.
+    pub fn bring_up(&mut self) -> Result<()> {
+        for (index, node) in self.lab.nodes().iter().enumerate() {
+            self.start_node(node.id())?;
             if index == 0 {
                 // On a starved machine several that start at once may claim at once, which is no trial's subject.
-                group.wait_for(&[(node.id(), "active")])?;
+                self.wait_for(&[(node.id(), "active")])?;
             }
         }
-        group.wait_steady()?;
-        Ok(group)
+        self.wait_steady().map(drop)
     }
 
     /// Starts a node that does not run.
@@ -229,6 +241,37 @@ impl<'lab> Group<'lab> {
         if words.iter().all(good) { Ok(()) } else { Err(format!("{words:?}")) }
     }
 
+    /// Stops the worker of a node: SIGSTOP. What its log says of stalls from then on is the trial's doing.
+    ///
+    /// # Errors
+    /// When the node does not run.
+    pub fn freeze(&mut self, node: u8) -> Result<()> {
+        self.frozen.insert(node);
+        self.process(node)?.signal_worker(Signal::STOP)
+    }
+
+    /// Lets the worker of a node go on: SIGCONT.
+    ///
+    /// # Errors
+    /// When the node does not run.
+    pub fn thaw(&mut self, node: u8) -> Result<()> {
+        self.process(node)?.signal_worker(Signal::CONT)
+    }
+
+    /// A node whose loop stood still for longer than its lease, by its own log, though nobody ever froze it: the machine
+    /// under it stalled.
+    pub fn stalled(&self) -> Option<u8> {
+        let mut nodes = self.lab.nodes().iter().map(Node::id);
+        nodes.find(|node| !self.frozen.contains(node) && tells_of_stall(&self.log(*node)))
+    }
+
+    /// What a node has logged so far, over all of its starts.
+    fn log(&self, node: u8) -> String {
+        let file = self.lab.files().join(format!("node{node}-locum.err"));
+        // There is none before the first start.
+        std::fs::read_to_string(file).unwrap_or_default()
+    }
+
     /// Ends a node at once: warden and worker by SIGKILL.
     ///
     /// # Errors
@@ -327,6 +370,12 @@ impl<'lab> Group<'lab> {
     }
 }
 
+/// `[2026-11-23T08:56:48.756588Z INFO  locum] mode from=active to=fenced cause=stall term=2`
+fn tells_of_stall(log: &str) -> bool {
+    let mut changes = log.lines().filter(|line| line.contains("] mode from="));
+    changes.any(|line| line.contains(" cause=stall "))
+}
+
 fn no_leaks(leaks: &[Leak]) -> Result<()> {
     if leaks.is_empty() {
         return Ok(());
@@ -338,4 +387,19 @@ fn no_leaks(leaks: &[Leak]) -> Result<()> {
 /// Where the configuration file of a node is.
 pub fn config_file(lab: &Lab, node: u8) -> PathBuf {
     node::config_file(lab.files(), node)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FENCED: &str = "[2026-11-23T08:56:48.756588Z INFO  locum::daemon::event_log] \
+        mode from=active to=fenced cause=stall term=2 detection_ms=0.0\n";
+
+    #[test]
+    fn a_stall_is_a_change_of_mode_with_that_cause() {
+        assert!(tells_of_stall(FENCED));
+        assert!(!tells_of_stall(&FENCED.replace("cause=stall", "cause=silence(node 1)")));
+        assert!(!tells_of_stall("[x WARN  locum] the disk is cause=stall of it\n"));
+    }
 }

@@ -103,6 +103,15 @@ impl Namespace {
             .with_context(|| format!("no device {device} in namespace {}", self.name))
     }
 
+    /// How many TCP connections the namespace's kernel has opened to somebody, answered or not.
+    ///
+    /// # Errors
+    /// When the kernel does not say.
+    pub fn active_opens(&self) -> Result<u64> {
+        let table = self.run(|| Ok(fs::read_to_string("/proc/thread-self/net/snmp")?))?;
+        parse_active_opens(&table).context("no count of TCP connections")
+    }
+
     /// Writes kernel settings of the namespace, as `("net/ipv4/ip_forward", "1")`.
     ///
     /// # Errors
@@ -147,6 +156,14 @@ fn batch(tool: &str, options: &[&str], lines: &str) -> Result<()> {
     written.with_context(|| format!("write to {tool}"))
 }
 
+/// A line of names, and one of values.
+fn parse_active_opens(table: &str) -> Option<u64> {
+    let mut rows = table.lines().filter(|line| line.starts_with("Tcp:"));
+    let (names, values) = (rows.next()?.split_whitespace(), rows.next()?.split_whitespace());
+    let (_, value) = names.zip(values).find(|&(name, _)| name == "ActiveOpens")?;
+    value.parse().ok()
+}
+
 /// Eight columns of what was received, eight of what was sent; both begin with bytes and packets.
 fn parse_packets(table: &str, device: &str) -> Option<Packets> {
     let row = table.lines().find_map(|line| {
@@ -168,5 +185,13 @@ mod tests {
               tap0: 90 7 0 0 0 0 0 0 1234 12 0 0 0 0 0 0\n";
         assert_eq!(parse_packets(table, "tap0"), Some(Packets { received: 7, sent: 12 }));
         assert_eq!(parse_packets(table, "tap"), None);
+    }
+
+    #[test]
+    fn opened_connections_are_found_by_their_name() {
+        let table = "Ip: Forwarding ActiveOpens\nIp: 2 64\n\
+             Tcp: RtoMin ActiveOpens PassiveOpens\nTcp: 200 18 3\n";
+        assert_eq!(parse_active_opens(table), Some(18));
+        assert_eq!(parse_active_opens("Ip: 1\n"), None);
     }
 }

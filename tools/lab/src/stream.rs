@@ -43,7 +43,7 @@ pub struct StreamClient {
     stop: Arc<AtomicBool>,
     answers: Arc<AtomicUsize>,
     lost: Arc<AtomicUsize>,
-    thread: JoinHandle<Vec<Connection>>,
+    thread: JoinHandle<(Vec<Connection>, Duration)>,
     load: Load,
 }
 
@@ -70,6 +70,8 @@ pub struct StreamRecord {
     pub connections: Vec<Connection>,
     /// What they did.
     pub load: Load,
+    /// The longest time by which the client itself was late to look up, on a machine that was busy elsewhere.
+    pub late: Duration,
 }
 
 impl StreamClient {
@@ -106,12 +108,17 @@ impl StreamClient {
         let before = self.answers.load(Ordering::Relaxed);
         wait::until(&format!("{count} records"), timeout, || {
             let came = self.answers.load(Ordering::Relaxed) - before;
-            let all_lost = self.lost.load(Ordering::Relaxed) == self.load.connections;
+            let all_lost = self.lost() == self.load.connections;
             if came >= count || all_lost { Ok(()) } else { Err(format!("{came} came")) }
         })?;
-        let lost = self.lost.load(Ordering::Relaxed);
+        let lost = self.lost();
         ensure!(lost < self.load.connections, "every connection was lost");
         Ok(())
+    }
+
+    /// How many connections were lost so far.
+    pub fn lost(&self) -> usize {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Stops writing, waits for what is under way, and returns the record.
@@ -120,8 +127,9 @@ impl StreamClient {
     /// When its thread has panicked.
     pub fn stop(self) -> Result<StreamRecord> {
         self.stop.store(true, Ordering::Relaxed);
-        let connections = self.thread.join().map_err(|_| anyhow!("the stream client panicked"))?;
-        Ok(StreamRecord { connections, load: self.load })
+        let record = self.thread.join().map_err(|_| anyhow!("the stream client panicked"))?;
+        let (connections, late) = record;
+        Ok(StreamRecord { connections, load: self.load, late })
     }
 }
 
@@ -136,22 +144,25 @@ fn allow_files(connections: usize) -> Result<()> {
     Ok(())
 }
 
-/// Writes and reads until told to stop and everything has come back.
+/// Writes and reads until told to stop and everything has come back; says by how much it was late to look up, at worst.
 fn run(
     mut connections: Vec<Connection>,
     poller: &OwnedFd,
     period: Duration,
     stop: &AtomicBool,
     (answers, lost): (&AtomicUsize, &AtomicUsize),
-) -> Vec<Connection> {
+) -> (Vec<Connection>, Duration) {
     // Without the permission it measures as well, but notices less well on a busy machine.
     let _ = setpriority_process(Some(gettid()), -20);
     let mut events = Vec::with_capacity(1024);
     let mut due = Instant::now();
     let mut turn = 0;
     let mut end = None;
+    let (mut looked, mut late) = (due, Duration::ZERO);
     loop {
         let now = Instant::now();
+        late = late.max(now.duration_since(looked).saturating_sub(LOOK_UP));
+        looked = now;
         if end.is_none() && stop.load(Ordering::Relaxed) {
             end = Some(now + LAST_ANSWER);
         }
@@ -163,7 +174,7 @@ fn run(
         }
         let is_done = || connections.iter().all(Connection::is_quiet);
         if end.is_some_and(|end| now >= end || is_done()) {
-            return connections;
+            return (connections, late);
         }
         let until = if end.is_none() { due } else { now + LOOK_UP };
         let patience = until.saturating_duration_since(now).min(LOOK_UP);
@@ -293,28 +304,75 @@ impl StreamRecord {
         failed.take(most).map(describe).collect()
     }
 
-    /// The longest time in which nothing came back, over all connections, that ended after `fault`; less the
-    /// period. `None`: nothing came after it.
+    /// The longest time in which nothing came back on one connection, that ended after `fault`; less the time between
+    /// two of its records. `None`: nothing came after it.
     pub fn stall(&self, fault: Instant) -> Option<Duration> {
-        let connections = self.connections.iter();
-        let mut answers: Vec<Instant> = connections
-            .flat_map(|connection| connection.answers.iter().map(|&(_, came)| came))
-            .collect();
-        answers.sort();
-        let after = answers.windows(2).filter(|pair| pair[1] >= fault);
-        let longest = after.map(|pair| pair[1].duration_since(pair[0])).max()?;
-        Some(longest.saturating_sub(self.load.period))
+        let answers = self.connections.iter().flat_map(|connection| connection.answers.windows(2));
+        let gaps = answers.map(|pair| (pair[0].1, pair[1].1)).filter(|&(_, came)| came >= fault);
+        let longest = gaps.map(|(before, came)| came.duration_since(before)).max()?;
+        let turns = u32::try_from(self.connections.len()).unwrap_or(u32::MAX);
+        Some(longest.saturating_sub(self.load.period.saturating_mul(turns)))
     }
 
-    /// From the writing of a record to its whole echo, the times of all that were written in `from..to`, sorted.
-    pub fn latencies(&self, from: Instant, to: Instant) -> Vec<Duration> {
-        let connections = self.connections.iter();
-        let mut latencies: Vec<Duration> = connections
-            .flat_map(|connection| connection.answers.iter())
-            .filter(|(written, _)| (from..to).contains(written))
-            .map(|(written, came)| came.duration_since(*written))
-            .collect();
-        latencies.sort();
-        latencies
+    /// From the writing of a record to its whole echo, the longest time of all that came back after `fault`; less what
+    /// the client itself was late. `None`: nothing came after it.
+    pub fn worst(&self, fault: Instant) -> Option<Duration> {
+        let answers = self.connections.iter().flat_map(|connection| &connection.answers);
+        let after = answers.filter(|(_, came)| *came >= fault);
+        let worst = after.map(|(written, came)| came.duration_since(*written)).max()?;
+        Some(worst.saturating_sub(self.late))
+    }
+
+    /// How many connections have got back nothing that they wrote after `moment`.
+    pub fn silent_since(&self, moment: Instant) -> usize {
+        let answered = |connection: &&Connection| {
+            connection.answers.last().is_some_and(|&(written, _)| written >= moment)
+        };
+        self.connections.len() - self.connections.iter().filter(answered).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// Connections that write every 10 ms in turn, and got answers: (written, came), in milliseconds.
+    fn record(zero: Instant, answers: &[&[(u32, u32)]]) -> StreamRecord {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = |ms: u32| zero + MS * ms;
+        let connections = answers.iter().enumerate().map(|(index, answers)| {
+            let mut connection = Connection::open(index, listener.local_addr().unwrap()).unwrap();
+            connection.answers = answers.iter().map(|&(sent, came)| (at(sent), at(came))).collect();
+            connection
+        });
+        let load = Load { connections: answers.len(), period: MS * 10 };
+        StreamRecord { connections: connections.collect(), load, late: MS * 3 }
+    }
+
+    #[test]
+    fn one_connection_that_stalls_is_not_hidden_by_another() {
+        let zero = Instant::now();
+        let record = record(zero, &[&[(0, 1), (20, 21), (40, 41)], &[(10, 11), (30, 131)]]);
+        assert_eq!(record.stall(zero), Some(MS * 100));
+        assert_eq!(record.worst(zero), Some(MS * 98));
+    }
+
+    #[test]
+    fn what_came_before_the_fault_does_not_count() {
+        let zero = Instant::now();
+        let record = record(zero, &[&[(0, 1), (10, 111), (110, 112)]]);
+        assert_eq!(record.worst(zero + MS * 112), Some(Duration::ZERO));
+        assert_eq!(record.worst(zero + MS * 113), None);
+    }
+
+    #[test]
+    fn a_connection_that_was_answered_before_alone_is_silent() {
+        let zero = Instant::now();
+        let record = record(zero, &[&[(0, 1), (20, 21)], &[(10, 30)], &[]]);
+        assert_eq!(record.silent_since(zero + MS * 20), 2);
     }
 }
