@@ -13,6 +13,7 @@ mod call;
 mod connection;
 mod glob;
 mod hashes;
+mod held;
 mod image;
 mod keys;
 mod lists;
@@ -79,11 +80,12 @@ impl Kv {
             limits: Limits::default(),
             commands: 0,
             connections: 0,
+            held: 0,
         };
         Kv { core, sessions: BTreeMap::new(), seed }
     }
 
-    /// Refuses arguments longer than this many bytes, instead of 64 MiB, and strings longer than eight times that.
+    /// Refuses arguments longer than this many bytes, instead of 64 MiB, and strings longer than twice that.
     #[must_use]
     pub fn with_bulk_limit(mut self, bytes: usize) -> Self {
         self.core.limits.bulk = bytes.min(Limits::default().bulk);
@@ -149,6 +151,7 @@ impl Service for Kv {
             Event::Tick => self.tick(),
             Event::Datagram { .. } => {}
         }
+        self.relieve();
         self.settle(outputs);
     }
 

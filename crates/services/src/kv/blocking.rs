@@ -20,6 +20,8 @@ pub(super) struct Waiting {
     deadlines: BTreeSet<(Instant, FlowId)>,
     /// Keys that came, and may serve somebody.
     ready: VecDeque<Place>,
+    /// The same keys, to find them.
+    is_ready: BTreeSet<Place>,
     /// The one of them that serves right now.
     serving: Option<Place>,
     pub(super) turns: u64,
@@ -32,7 +34,7 @@ impl Waiting {
             return;
         }
         let place = (db, key.into());
-        if self.keys.contains_key(&place) && !self.ready.contains(&place) {
+        if self.keys.contains_key(&place) && self.is_ready.insert(place.clone()) {
             self.ready.push_back(place);
         }
     }
@@ -48,6 +50,7 @@ impl Waiting {
         let place = self.ready.pop_front();
         self.serving.clone_from(&place);
         let place = place?;
+        self.is_ready.remove(&place);
         let waiting = self.keys.get(&place).into_iter().flatten();
         Some(waiting.map(|(_, flow)| *flow).collect())
     }

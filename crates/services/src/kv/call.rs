@@ -19,6 +19,7 @@ use super::values::Kind;
 pub(super) const SYNTAX: &str = "ERR syntax error";
 pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
 pub(super) const NOT_A_FLOAT: &str = "ERR value is not a valid float";
+pub(super) const REPLY_TOO_LARGE: &str = "ERR reply too large";
 
 /// Nothing, once the reply is written; or the error to reply.
 pub(super) type Outcome = Result<(), Failure>;
@@ -36,6 +37,8 @@ pub(super) struct Core {
     pub(super) limits: Limits,
     pub(super) commands: u64,
     pub(super) connections: u64,
+    /// Bytes kept for connections.
+    pub(super) held: usize,
 }
 
 impl Core {
@@ -67,6 +70,11 @@ pub(super) struct Call<'c> {
 impl<'c> Call<'c> {
     pub(super) fn out(&mut self) -> &mut Out {
         &mut self.session.out
+    }
+
+    /// Refuses what could not be replied, before anything is changed: so many elements, of so many bytes together.
+    pub(super) fn must_fit(&self, elements: usize, bytes: usize) -> Outcome {
+        self.session.out.has_room(elements, bytes).then_some(()).ok_or(REPLY_TOO_LARGE.into())
     }
 
     pub(super) fn store(&mut self) -> &mut Store {

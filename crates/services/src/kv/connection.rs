@@ -1,5 +1,6 @@
 //! Commands about the connection itself.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use locum_stack::service::FlowId;
@@ -13,6 +14,9 @@ use super::store::Failure;
 
 /// The release whose behaviour this is.
 pub(super) const VERSION: &str = "7.0.0";
+
+/// Bytes of the name of a connection.
+pub(super) const NAME_MAX: usize = 4096;
 
 const NO_PASSWORD: &str = "ERR AUTH <password> called without any password configured for the default \
                            user. Are you sure your configuration is correct?";
@@ -81,6 +85,9 @@ pub(super) fn reset(call: &mut Call<'_>) -> Outcome {
 
 fn check_name(name: &[u8]) -> Result<(), Failure> {
     let text = "ERR Client names cannot contain spaces, newlines or special characters.";
+    if name.len() > NAME_MAX {
+        return Err("ERR Client names cannot be that long.".into());
+    }
     name.iter().all(u8::is_ascii_graphic).then_some(()).ok_or(text.into())
 }
 
@@ -214,14 +221,14 @@ fn everyone<'a>(call: &'a Call<'_>) -> Vec<&'a Session> {
 }
 
 fn list(call: &mut Call<'_>) -> Outcome {
-    let mut wanted: Option<Vec<i64>> = None;
+    let mut wanted: Option<BTreeSet<i64>> = None;
     let mut pubsub_only = false;
     match call.len() {
         2 => {}
         4 if call.is(2, "TYPE") => match call.word(3).as_str() {
             "NORMAL" => {}
             "PUBSUB" => pubsub_only = true,
-            "MASTER" | "REPLICA" | "SLAVE" => wanted = Some(Vec::new()),
+            "MASTER" | "REPLICA" | "SLAVE" => wanted = Some(BTreeSet::new()),
             _ => {
                 let given = String::from_utf8_lossy(call.arg(3));
                 return Err(format!("ERR Unknown client type '{given}'").into());

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use locum_stack::service::{FlowId, FrozenState, RestoreError};
 
 use super::call::Core;
+use super::held::cost;
 use super::resp::OwnedArgs;
-use super::session::{Blocked, Multi, Queued, Replies, Session, Watch};
+use super::session::{Blocked, Multi, Queued, Replies, Session};
 use super::space::FrozenSpace;
 use super::store::{Counters, DATABASES, Entry, Store};
 use super::table::{self, Spec};
@@ -298,12 +299,12 @@ pub(super) fn save_session(session: &Session, core: &Core, writer: &mut Writer<'
         writer.count(multi.queue.len());
         multi.queue.iter().for_each(|queued| save_args(queued.spec, &queued.args, writer));
     }
-    writer.count(session.watches.len());
-    for watch in &session.watches {
-        writer.u8(watch.db);
-        writer.bytes(&watch.key);
-        writer.u64(watch.version);
-        writer.u64(core.store.current_version(watch.db, &watch.key));
+    writer.count(session.watches.keys.len());
+    for ((db, key), version) in &session.watches.keys {
+        writer.u8(*db);
+        writer.bytes(key);
+        writer.u64(*version);
+        writer.u64(core.store.current_version(*db, key));
     }
     for names in [&session.channels, &session.patterns] {
         writer.count(names.len());
@@ -335,6 +336,7 @@ pub(super) fn load_sessions(
         if let Some(blocked) = &session.blocked {
             core.waiting.add(session.db, *flow, blocked);
         }
+        core.recount(session);
     }
     Ok(sessions)
 }
@@ -372,11 +374,14 @@ fn load_session(reader: &mut Reader<'_>, core: &mut Core) -> Result<Session> {
         let key: Box<[u8]> = reader.bytes()?.into();
         let (version, current) = (reader.u64()?, reader.u64()?);
         core.store.restore_watch(db, &key, current);
-        session.watches.push(Watch { db, key, version });
+        session.watches.bytes += cost(&key);
+        if session.watches.keys.insert((db, key), version).is_some() {
+            return Err(reader.error("a key in it is watched twice"));
+        }
     }
     for names in [&mut session.channels, &mut session.patterns] {
         for _ in 0..reader.count()? {
-            names.insert(reader.bytes()?.into());
+            names.insert(reader.bytes()?);
         }
     }
     session.blocked = load_blocked(reader)?;

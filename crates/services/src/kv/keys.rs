@@ -5,7 +5,7 @@ use std::time::Duration;
 use locum_types::Instant;
 
 use super::call::{Call, NOT_AN_INTEGER, Outcome, SYNTAX};
-use super::glob;
+use super::glob::{self, Pattern};
 use super::number;
 use super::reply::Out;
 use super::store::{DATABASES, Entry, Failure};
@@ -189,9 +189,10 @@ pub(super) fn persist(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn keys(call: &mut Call<'_>) -> Outcome {
-    let pattern = call.arg(1);
+    glob::check(call.arg(1))?;
+    let pattern = Pattern::new(call.arg(1));
     let keys = call.core.store.iter(call.session.db).map(|(key, _)| key);
-    let keys: Vec<&[u8]> = keys.filter(|key| glob::matches(pattern, key)).collect();
+    let keys: Vec<&[u8]> = keys.filter(|key| pattern.matches(key)).collect();
     call.session.out.bulks(keys.into_iter());
     Ok(())
 }
@@ -199,7 +200,7 @@ pub(super) fn keys(call: &mut Call<'_>) -> Outcome {
 /// The options of SCAN and its kin.
 pub(super) struct Scan<'a> {
     cursor: u64,
-    pattern: Option<&'a [u8]>,
+    pattern: Option<Pattern<'a>>,
     count: usize,
     kind: Option<&'a [u8]>,
 }
@@ -214,7 +215,10 @@ impl<'a> Scan<'a> {
                 return Err(SYNTAX.into());
             }
             match call.word(option).as_str() {
-                "MATCH" => scan.pattern = Some(call.arg(option + 1)),
+                "MATCH" => {
+                    glob::check(call.arg(option + 1))?;
+                    scan.pattern = Some(Pattern::new(call.arg(option + 1)));
+                }
                 "COUNT" => {
                     let count = call.integer(option + 1)?;
                     scan.count = usize::try_from(count).ok().filter(|n| *n > 0).ok_or(SYNTAX)?;
@@ -242,7 +246,7 @@ impl<'a> Scan<'a> {
     }
 
     pub(super) fn fits(&self, name: &[u8]) -> bool {
-        self.pattern.is_none_or(|pattern| glob::matches(pattern, name))
+        self.pattern.as_ref().is_none_or(|pattern| pattern.matches(name))
     }
 
     /// The places to look at, from the highest to the lowest, and the next cursor.

@@ -15,6 +15,9 @@ fn take(
     end: End,
     count: usize,
 ) -> Result<Vec<Box<[u8]>>, Failure> {
+    let list = call.read::<List>(key)?;
+    let (len, bytes) = list.map_or((0, 0), |list| list.weigh(end, count));
+    call.must_fit(len + 2, bytes + key.len())?;
     let mut items = Vec::new();
     call.amend(key, |list: &mut List| {
         items.extend((0..count.min(list.len())).filter_map(|_| list.pop(end)));
@@ -204,13 +207,15 @@ fn take_sorted(
     end: End,
     count: usize,
 ) -> Result<Vec<Scored>, Failure> {
-    let mut taken: Vec<Scored> = Vec::new();
+    let own = |(member, score): (&[u8], f64)| (Box::from(member), score);
+    let Some(sorted) = call.read::<SortedSet>(key)? else { return Ok(Vec::new()) };
+    let taken: Vec<Scored> = match end {
+        End::Left => sorted.iter().take(count).map(own).collect(),
+        End::Right => sorted.iter().rev().take(count).map(own).collect(),
+    };
+    let bytes: usize = taken.iter().map(|(member, _)| member.len()).sum();
+    call.must_fit(taken.len() * 3 + 2, bytes + key.len())?;
     call.amend(key, |sorted: &mut SortedSet| {
-        let own = |(member, score): (&[u8], f64)| (Box::from(member), score);
-        taken = match end {
-            End::Left => sorted.iter().take(count).map(own).collect(),
-            End::Right => sorted.iter().rev().take(count).map(own).collect(),
-        };
         taken.iter().for_each(|(member, _)| {
             sorted.remove(member);
         });

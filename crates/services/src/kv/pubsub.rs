@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use locum_stack::service::FlowId;
 
 use super::call::{Call, Outcome};
-use super::glob;
+use super::glob::{self, Pattern};
 use super::reply::Out;
-use super::session::{MESSAGES_MAX, Session};
+use super::session::{SUBSCRIPTIONS_MAX, Session};
 
 type Subscribers = BTreeMap<Box<[u8]>, BTreeSet<FlowId>>;
+
+/// The elements of a confirmation that take room: a word and a number beside the name.
+const CONFIRMED: usize = 3;
 
 /// Who listens to what.
 #[derive(Debug, Default)]
@@ -21,21 +24,21 @@ pub(super) struct Channels {
 impl Channels {
     /// Takes over the subscriptions of a restored connection.
     pub(super) fn add(&mut self, session: &Session) {
-        for channel in &session.channels {
+        for channel in session.channels.iter() {
             self.names.entry(channel.clone()).or_default().insert(session.flow);
         }
-        for pattern in &session.patterns {
+        for pattern in session.patterns.iter() {
             self.patterns.entry(pattern.clone()).or_default().insert(session.flow);
         }
     }
 
     /// Ends all subscriptions of a connection.
     pub(super) fn remove(&mut self, session: &mut Session) {
-        for channel in std::mem::take(&mut session.channels) {
-            leave(&mut self.names, &channel, session.flow);
+        for channel in std::mem::take(&mut session.channels).iter() {
+            leave(&mut self.names, channel, session.flow);
         }
-        for pattern in std::mem::take(&mut session.patterns) {
-            leave(&mut self.patterns, &pattern, session.flow);
+        for pattern in std::mem::take(&mut session.patterns).iter() {
+            leave(&mut self.patterns, pattern, session.flow);
         }
     }
 
@@ -64,9 +67,19 @@ fn confirm(out: &mut Out, word: &str, name: Option<&[u8]>, count: usize) {
     out.count(count);
 }
 
+/// Refuses names that could not all be subscribed to, or confirmed.
+fn check_names(call: &Call<'_>) -> Outcome {
+    let names = call.args.from(1);
+    if call.session.subscriptions() + names.len() > SUBSCRIPTIONS_MAX {
+        return Err("ERR too many subscriptions".into());
+    }
+    call.must_fit(names.len() * CONFIRMED, names.iter().map(<[u8]>::len).sum())
+}
+
 pub(super) fn subscribe(call: &mut Call<'_>) -> Outcome {
+    check_names(call)?;
     for name in call.args.from(1).iter() {
-        if call.session.channels.insert(name.into()) {
+        if call.session.channels.insert(name) {
             let flow = call.session.flow;
             call.core.channels.names.entry(name.into()).or_default().insert(flow);
         }
@@ -77,8 +90,10 @@ pub(super) fn subscribe(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn psubscribe(call: &mut Call<'_>) -> Outcome {
+    check_names(call)?;
+    call.args.from(1).iter().try_for_each(glob::check)?;
     for name in call.args.from(1).iter() {
-        if call.session.patterns.insert(name.into()) {
+        if call.session.patterns.insert(name) {
             let flow = call.session.flow;
             call.core.channels.patterns.entry(name.into()).or_default().insert(flow);
         }
@@ -93,6 +108,7 @@ pub(super) fn unsubscribe(call: &mut Call<'_>) -> Outcome {
     if names.is_empty() {
         names = call.session.channels.iter().cloned().collect();
     }
+    call.must_fit(names.len() * CONFIRMED, names.iter().map(|name| name.len()).sum())?;
     for name in &names {
         call.session.channels.remove(name);
         leave(&mut call.core.channels.names, name, call.session.flow);
@@ -111,6 +127,7 @@ pub(super) fn punsubscribe(call: &mut Call<'_>) -> Outcome {
     if names.is_empty() {
         names = call.session.patterns.iter().cloned().collect();
     }
+    call.must_fit(names.len() * CONFIRMED, names.iter().map(|name| name.len()).sum())?;
     for name in &names {
         call.session.patterns.remove(name);
         leave(&mut call.core.channels.patterns, name, call.session.flow);
@@ -124,25 +141,26 @@ pub(super) fn punsubscribe(call: &mut Call<'_>) -> Outcome {
     Ok(())
 }
 
-/// Writes a message to one subscriber.
-fn deliver(call: &mut Call<'_>, flow: FlowId, write: impl FnOnce(&mut Out)) {
-    if call.session.flow == flow {
-        return write(&mut call.session.out);
-    }
-    if let Some(peer) = call.peers.get_mut(&flow) {
-        write(&mut peer.out);
-        peer.killed |= peer.pending() > MESSAGES_MAX;
+/// Writes a message, of parts with so many bytes, to one subscriber.
+fn deliver(call: &mut Call<'_>, flow: FlowId, bytes: usize, write: impl FnOnce(&mut Out)) {
+    let is_own = call.session.flow == flow;
+    let subscriber = if is_own { Some(&mut *call.session) } else { call.peers.get_mut(&flow) };
+    let Some(subscriber) = subscriber else { return };
+    if !subscriber.killed && !call.core.outruns(subscriber, bytes) {
+        subscriber.out.aside(write);
+        call.core.recount(subscriber);
         call.core.dirty.insert(flow);
     }
 }
 
 pub(super) fn publish(call: &mut Call<'_>) -> Outcome {
     let (channel, message) = (call.arg(1), call.arg(2));
+    let bytes = channel.len() + message.len();
     let mut receivers = 0;
     let flows = call.core.channels.names.get(channel).cloned().unwrap_or_default();
     for flow in flows {
         receivers += 1;
-        deliver(call, flow, |out| {
+        deliver(call, flow, bytes, |out| {
             out.push(3);
             out.text("message");
             out.bulk(channel);
@@ -157,7 +175,7 @@ pub(super) fn publish(call: &mut Call<'_>) -> Outcome {
     for (pattern, flows) in matching {
         for flow in flows {
             receivers += 1;
-            deliver(call, flow, |out| {
+            deliver(call, flow, bytes + pattern.len(), |out| {
                 out.push(4);
                 out.text("pmessage");
                 out.bulk(&pattern);
@@ -176,8 +194,10 @@ pub(super) fn pubsub(call: &mut Call<'_>) -> Outcome {
     match call.args.get(1).to_ascii_uppercase().as_slice() {
         b"CHANNELS" if call.args.len() <= 3 => {
             let pattern = if call.args.len() == 3 { call.args.get(2) } else { b"*" };
+            glob::check(pattern)?;
+            let pattern = Pattern::new(pattern);
             let names = channels.names.keys().map(|name| &**name);
-            let names: Vec<&[u8]> = names.filter(|name| glob::matches(pattern, name)).collect();
+            let names: Vec<&[u8]> = names.filter(|name| pattern.matches(name)).collect();
             out.bulks(names.into_iter());
         }
         b"NUMSUB" => {

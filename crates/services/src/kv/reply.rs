@@ -2,6 +2,12 @@
 
 use super::number;
 
+/// Bytes that every reply may have, however little room is left: so that a command which has changed something
+/// can say so.
+const ALWAYS: usize = 256;
+/// Bytes around a number, or around a text in a reply.
+const FRAME: usize = 32;
+
 /// The output of a connection: replies are written straight into it.
 #[derive(Debug, Default)]
 pub(super) struct Out {
@@ -9,30 +15,94 @@ pub(super) struct Out {
     pub(super) bytes: Vec<u8>,
     /// The client speaks RESP3.
     pub(super) resp3: bool,
+    /// How long `bytes` may become, while a command writes its reply.
+    ceiling: Option<usize>,
+    /// Something did not fit, and was left out.
+    is_cut: bool,
+}
+
+/// A reply under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begun {
+    start: usize,
+    outer: Option<usize>,
 }
 
 impl Out {
+    /// Begins a reply of at most `most` bytes; one that is part of another shares its bound.
+    pub(super) fn begin(&mut self, most: usize) -> Begun {
+        let begun = Begun { start: self.bytes.len(), outer: self.ceiling };
+        let ceiling = begun.outer.unwrap_or(begun.start.saturating_add(most));
+        self.ceiling = Some(ceiling.max(begun.start + ALWAYS));
+        begun
+    }
+
+    /// Ends a reply.
+    pub(super) fn end(&mut self, begun: Begun) {
+        self.ceiling = begun.outer;
+        self.is_cut = false;
+    }
+
+    /// Takes back what was written since the reply began.
+    pub(super) fn take_back(&mut self, begun: Begun) {
+        self.bytes.truncate(begun.start);
+    }
+
+    /// Whether something did not fit into the reply under way.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    /// Whether so many elements, of so many bytes together, fit into the reply under way.
+    pub(super) fn has_room(&self, elements: usize, bytes: usize) -> bool {
+        let more = elements.saturating_mul(FRAME).saturating_add(bytes);
+        self.ceiling.is_none_or(|ceiling| self.bytes.len().saturating_add(more) <= ceiling)
+    }
+
+    /// Writes something that is no part of the reply under way.
+    pub(super) fn aside(&mut self, write: impl FnOnce(&mut Out)) {
+        let (ceiling, start) = (self.ceiling.take(), self.bytes.len());
+        write(self);
+        self.ceiling = ceiling.map(|ceiling| ceiling + self.bytes.len() - start);
+    }
+
+    fn fits(&mut self, bytes: usize) -> bool {
+        let fits = self.ceiling.is_none_or(|ceiling| self.bytes.len() + bytes <= ceiling);
+        self.is_cut |= !fits;
+        fits
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        if self.fits(bytes.len()) {
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
     fn head(&mut self, mark: u8, count: usize) {
-        self.bytes.push(mark);
-        number::write_integer(&mut self.bytes, count as i64);
-        self.bytes.extend_from_slice(b"\r\n");
+        if self.fits(FRAME) {
+            self.bytes.push(mark);
+            number::write_integer(&mut self.bytes, count as i64);
+            self.bytes.extend_from_slice(b"\r\n");
+        }
     }
 
     fn line(&mut self, mark: u8, text: &[u8]) {
-        self.bytes.push(mark);
-        self.bytes.extend_from_slice(text);
-        self.bytes.extend_from_slice(b"\r\n");
+        if self.fits(text.len() + 3) {
+            self.bytes.push(mark);
+            self.bytes.extend_from_slice(text);
+            self.bytes.extend_from_slice(b"\r\n");
+        }
     }
 
     pub(super) fn ok(&mut self) {
-        self.bytes.extend_from_slice(b"+OK\r\n");
+        self.put(b"+OK\r\n");
     }
 
     pub(super) fn simple(&mut self, text: &str) {
         self.line(b'+', text.as_bytes());
     }
 
-    /// An error; what would break its line becomes spaces.
+    /// An error, which always fits; what would break its line becomes spaces.
     pub(super) fn error(&mut self, text: &str) {
         self.bytes.push(b'-');
         let clean = |byte| if byte == b'\r' || byte == b'\n' { b' ' } else { byte };
@@ -41,9 +111,11 @@ impl Out {
     }
 
     pub(super) fn integer(&mut self, value: i64) {
-        self.bytes.push(b':');
-        number::write_integer(&mut self.bytes, value);
-        self.bytes.extend_from_slice(b"\r\n");
+        if self.fits(FRAME) {
+            self.bytes.push(b':');
+            number::write_integer(&mut self.bytes, value);
+            self.bytes.extend_from_slice(b"\r\n");
+        }
     }
 
     /// A number of things.
@@ -53,13 +125,15 @@ impl Out {
 
     /// 1 or 0, in both protocols.
     pub(super) fn flag(&mut self, flag: bool) {
-        self.bytes.extend_from_slice(if flag { b":1\r\n" } else { b":0\r\n" });
+        self.put(if flag { b":1\r\n" } else { b":0\r\n" });
     }
 
     pub(super) fn bulk(&mut self, bytes: &[u8]) {
-        self.head(b'$', bytes.len());
-        self.bytes.extend_from_slice(bytes);
-        self.bytes.extend_from_slice(b"\r\n");
+        if self.fits(bytes.len() + FRAME) {
+            self.head(b'$', bytes.len());
+            self.bytes.extend_from_slice(bytes);
+            self.bytes.extend_from_slice(b"\r\n");
+        }
     }
 
     pub(super) fn text(&mut self, text: &str) {
@@ -70,21 +144,21 @@ impl Out {
     pub(super) fn verbatim(&mut self, text: &str) {
         if self.resp3 {
             self.head(b'=', text.len() + 4);
-            self.bytes.extend_from_slice(b"txt:");
-            self.bytes.extend_from_slice(text.as_bytes());
-            self.bytes.extend_from_slice(b"\r\n");
+            self.put(b"txt:");
+            self.put(text.as_bytes());
+            self.put(b"\r\n");
         } else {
             self.text(text);
         }
     }
 
     pub(super) fn null(&mut self) {
-        self.bytes.extend_from_slice(if self.resp3 { b"_\r\n" } else { b"$-1\r\n" });
+        self.put(if self.resp3 { b"_\r\n" } else { b"$-1\r\n" });
     }
 
     /// Null where an array was due.
     pub(super) fn null_array(&mut self) {
-        self.bytes.extend_from_slice(if self.resp3 { b"_\r\n" } else { b"*-1\r\n" });
+        self.put(if self.resp3 { b"_\r\n" } else { b"*-1\r\n" });
     }
 
     pub(super) fn bulk_or_null(&mut self, bytes: Option<&[u8]>) {
@@ -149,6 +223,26 @@ mod tests {
         for (write, old, new) in cases {
             assert_eq!((written(false, write), written(true, write)), (old.into(), new.into()));
         }
+    }
+
+    #[test]
+    fn a_reply_keeps_its_bound_and_parts_share_that_of_the_whole() {
+        let mut out = Out::default();
+        let whole = out.begin(1000);
+        out.array(2);
+        out.bulk(&[b'x'; 900]);
+        let part = out.begin(1000);
+        assert!(!out.is_cut() && !out.has_room(1, ALWAYS));
+        out.bulk(&[b'y'; 200]);
+        out.ok();
+        assert!(!out.is_cut(), "small replies always fit");
+        out.bulk(&[b'z'; 300]);
+        assert!(out.is_cut());
+        out.take_back(part);
+        out.end(part);
+        out.aside(|out| out.bulk(&[b'm'; 5000]));
+        out.end(whole);
+        assert!(out.bytes.len() > 5900 && !out.is_cut());
     }
 
     #[test]

@@ -15,18 +15,25 @@ pub(super) struct Limits {
     pub(super) bulk: usize,
     /// Bytes of one command.
     pub(super) request: usize,
+    /// Bytes kept for all connections together.
+    pub(super) held: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { args: 1024 * 1024, bulk: 64 << 20, request: 256 << 20 }
+        Limits { args: 1024 * 1024, bulk: 64 << 20, request: 256 << 20, held: 1 << 30 }
     }
 }
 
 impl Limits {
     /// Bytes of a string, which may be put together from several arguments.
     pub(super) fn string(&self) -> usize {
-        self.bulk.saturating_mul(8)
+        self.bulk.saturating_mul(2)
+    }
+
+    /// Bytes that a command, or all commands of an EXEC, may reply.
+    pub(super) fn reply(&self) -> usize {
+        self.bulk.saturating_mul(4)
     }
 }
 

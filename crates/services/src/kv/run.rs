@@ -3,41 +3,49 @@
 use locum_stack::service::{FlowId, Outputs};
 
 use super::Kv;
-use super::call::{Call, Core};
+use super::call::{Call, Core, REPLY_TOO_LARGE};
 use super::resp::{Args, Parsed, Parser};
 use super::session::{Mode, Multi, OUTPUT_MAX, Queued, Replies, Session, WAITING_MAX};
-use super::store::Failure;
+use super::store::{Failure, OOM};
 use super::subcommands;
 use super::table::{self, Spec};
-
-const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 
 /// Bytes that commands waiting for EXEC may take together.
 const QUEUE_MAX: usize = 64 << 20;
 
 impl Call<'_> {
     /// Runs the command, and writes its error if it has one.
-    pub(super) fn run(&mut self) -> bool {
-        let start = self.session.out.bytes.len();
+    pub(super) fn run(&mut self) {
+        let begun = self.session.out.begin(self.core.limits.reply());
         self.core.commands = self.core.commands.wrapping_add(1);
-        let result = (self.spec.handler)(self);
+        let mut result = (self.spec.handler)(self);
+        if result.is_ok() && self.session.out.is_cut() {
+            result = Err(REPLY_TOO_LARGE.into());
+        }
         if let Err(text) = &result {
-            self.session.out.bytes.truncate(start);
-            if self.session.mode != Mode::Retry {
+            self.session.out.take_back(begun);
+            // Who waits goes on waiting, unless what it waits for came and is too large.
+            if self.session.mode != Mode::Retry || *text == REPLY_TOO_LARGE {
                 self.session.out.error(text);
             }
         }
-        result.is_ok()
+        self.session.out.end(begun);
     }
 }
 
 impl Core {
     /// Forgets a connection.
     pub(super) fn forget(&mut self, mut session: Session) {
-        self.waiting.remove(&mut session);
-        self.channels.remove(&mut session);
-        self.forget_watches(&mut session);
+        self.let_go(&mut session);
+        self.held -= session.counted;
         self.dirty.remove(&session.flow);
+    }
+
+    /// Ends whatever a connection waits for, listens to and watches.
+    pub(super) fn let_go(&mut self, session: &mut Session) {
+        self.waiting.remove(session);
+        self.channels.remove(session);
+        self.forget_watches(session);
     }
 
     /// Why a command must not be run now.
@@ -59,7 +67,7 @@ impl Core {
                         this context";
             return Some(format!("ERR Can't execute '{name}': {text}").into());
         }
-        (spec.has(table::NEEDS_MEMORY) && self.store.is_full()).then(|| OOM.into())
+        (self.store.is_full() && session.needs_memory(spec)).then(|| OOM.into())
     }
 }
 
@@ -119,7 +127,9 @@ impl Kv {
     pub(super) fn turn(&mut self, flow: FlowId, fresh: &[u8], outputs: &mut dyn Outputs) {
         let Some(mut session) = self.sessions.remove(&flow) else { return };
         self.feed(&mut session, fresh, outputs);
-        session.flush(outputs);
+        if !session.killed {
+            session.flush(outputs);
+        }
         let overfed =
             session.paused && session.input.len() > self.core.limits.request + WAITING_MAX;
         if session.killed || overfed {
@@ -131,6 +141,7 @@ impl Kv {
             return self.core.forget(session);
         }
         session.steer(outputs);
+        self.core.recount(&mut session);
         self.sessions.insert(flow, session);
     }
 
@@ -229,6 +240,8 @@ impl Kv {
                 self.core.dirty.insert(flow);
             }
         }
+        self.core.recount(&mut session);
+        self.core.outruns(&mut session, 0);
         self.sessions.insert(flow, session);
     }
 
@@ -256,18 +269,20 @@ impl Kv {
 /// Replies an error, and lets a transaction fail.
 fn refuse(session: &mut Session, text: &str) {
     if let Some(multi) = &mut session.multi {
-        multi.failed = true;
+        *multi = Multi { failed: true, ..Multi::default() };
     }
     session.out.error(text);
 }
 
 fn queue(session: &mut Session, spec: &'static Spec, args: Args<'_>) {
     let multi = session.multi.get_or_insert_with(Multi::default);
-    let args: super::resp::OwnedArgs = args.iter().collect();
-    multi.bytes += args.size();
-    if multi.bytes > QUEUE_MAX {
-        return refuse(session, "ERR the transaction is too large");
+    if !multi.failed {
+        let args: super::resp::OwnedArgs = args.iter().collect();
+        if multi.bytes + args.size() > QUEUE_MAX {
+            return refuse(session, "ERR the transaction is too large");
+        }
+        multi.bytes += args.size();
+        multi.queue.push(Queued { spec, args });
     }
-    multi.queue.push(Queued { spec, args });
     session.out.simple("QUEUED");
 }

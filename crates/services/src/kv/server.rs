@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::call::{Call, NOT_AN_INTEGER, Outcome, SYNTAX};
 use super::connection::VERSION;
-use super::glob;
+use super::glob::{self, Pattern};
 use super::keys::{database, index};
 use super::number;
 use super::reply::Out;
@@ -61,6 +61,9 @@ pub(super) fn time(call: &mut Call<'_>) -> Outcome {
     Ok(())
 }
 
+/// Patterns that one CONFIG GET may have.
+const CONFIG_PATTERNS_MAX: usize = 256;
+
 /// The parameters there are, with their values.
 fn parameters(call: &Call<'_>) -> [(&'static str, String); 9] {
     [
@@ -79,11 +82,16 @@ fn parameters(call: &Call<'_>) -> [(&'static str, String); 9] {
 pub(super) fn config(call: &mut Call<'_>) -> Outcome {
     match (call.word(1).as_str(), call.len()) {
         ("GET", 3..) => {
-            let patterns: Vec<Vec<u8>> =
-                call.args.from(2).iter().map(<[u8]>::to_ascii_lowercase).collect();
+            let given = call.args.from(2);
+            if given.len() > CONFIG_PATTERNS_MAX {
+                return Err("ERR too many patterns".into());
+            }
+            given.iter().try_for_each(glob::check)?;
+            let given: Vec<Vec<u8>> = given.iter().map(<[u8]>::to_ascii_lowercase).collect();
+            let patterns: Vec<Pattern<'_>> = given.iter().map(|text| Pattern::new(text)).collect();
             let mut found = parameters(call).to_vec();
             found.retain(|(name, _)| {
-                patterns.iter().any(|pattern| glob::matches(pattern, name.as_bytes()))
+                patterns.iter().any(|pattern| pattern.matches(name.as_bytes()))
             });
             call.out().map(found.len());
             for (name, value) in found {

@@ -1,19 +1,24 @@
 //! One connection: what it has sent, what it is owed, and what it has told about itself.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use locum_stack::service::{FlowId, Outputs};
 use locum_types::Instant;
 
+use super::held::Names;
 use super::reply::Out;
 use super::resp::{OwnedArgs, Parser};
-use super::table::Spec;
+use super::table::{self, Spec};
 
 /// Output that may wait; a connection with more runs no commands.
 pub(super) const OUTPUT_MAX: usize = 1 << 20;
 /// Output that may wait for a subscriber who does not read; with more it is reset.
 pub(super) const MESSAGES_MAX: usize = 32 << 20;
+/// Keys that a connection may watch.
+pub(super) const WATCHES_MAX: usize = 1 << 16;
+/// Channels and patterns that a connection may subscribe to.
+pub(super) const SUBSCRIPTIONS_MAX: usize = 1 << 16;
 /// Input that may wait behind a command that blocks.
 pub(super) const WAITING_MAX: usize = 1 << 20;
 
@@ -34,12 +39,12 @@ pub(super) struct Multi {
     pub(super) failed: bool,
 }
 
-/// A key that must not change before EXEC.
-#[derive(Debug)]
-pub(super) struct Watch {
-    pub(super) db: u8,
-    pub(super) key: Box<[u8]>,
-    pub(super) version: u64,
+/// Keys that must not change before EXEC, with their databases and versions.
+#[derive(Debug, Default)]
+pub(super) struct Watches {
+    pub(super) keys: BTreeMap<(u8, Box<[u8]>), u64>,
+    /// What they take, roughly.
+    pub(super) bytes: usize,
 }
 
 /// A command that waits for a key.
@@ -96,9 +101,9 @@ pub(super) struct Session {
     pub(super) last: Option<&'static Spec>,
     pub(super) replies: Replies,
     pub(super) multi: Option<Multi>,
-    pub(super) watches: Vec<Watch>,
-    pub(super) channels: BTreeSet<Box<[u8]>>,
-    pub(super) patterns: BTreeSet<Box<[u8]>>,
+    pub(super) watches: Watches,
+    pub(super) channels: Names,
+    pub(super) patterns: Names,
     pub(super) blocked: Option<Blocked>,
     /// Nothing more is run; FIN follows the output.
     pub(super) closing: bool,
@@ -108,6 +113,8 @@ pub(super) struct Session {
     /// To be reset.
     pub(super) killed: bool,
     pub(super) mode: Mode,
+    /// What the account of all connections has for this one.
+    pub(super) counted: usize,
 }
 
 impl Session {
@@ -127,15 +134,16 @@ impl Session {
             last: None,
             replies: Replies::On,
             multi: None,
-            watches: Vec::new(),
-            channels: BTreeSet::new(),
-            patterns: BTreeSet::new(),
+            watches: Watches::default(),
+            channels: Names::default(),
+            patterns: Names::default(),
             blocked: None,
             closing: false,
             finished: false,
             paused: false,
             killed: false,
             mode: Mode::Direct,
+            counted: 0,
         }
     }
 
@@ -146,6 +154,14 @@ impl Session {
 
     pub(super) fn unsent(&self) -> &[u8] {
         self.out.bytes.get(self.sent..).unwrap_or_default()
+    }
+
+    /// Whether a command adds to keys: itself, or, if it is EXEC, one that waits for it.
+    pub(super) fn needs_memory(&self, spec: &Spec) -> bool {
+        let queue =
+            self.multi.iter().filter(|_| spec.name == "exec").flat_map(|multi| &multi.queue);
+        let mut specs = std::iter::once(spec).chain(queue.map(|queued| queued.spec));
+        specs.any(|spec| spec.has(table::NEEDS_MEMORY))
     }
 
     pub(super) fn may_run(&self) -> bool {

@@ -1,5 +1,7 @@
 //! Commands about several sets.
 
+use std::collections::BTreeSet;
+
 use super::call::{Call, Outcome, SYNTAX};
 use super::number;
 use super::resp::Args;
@@ -21,7 +23,9 @@ fn compute(call: &mut Call<'_>, keys: Args<'_>, operation: Operation) -> Result<
         call.read::<Set>(key)?;
     }
     let mut result = call.read::<Set>(keys.get(0))?.cloned().unwrap_or(empty);
-    for key in keys.from(1).iter() {
+    // A key that is named again changes nothing: so the whole takes no longer than all that the sets have.
+    let mut seen = BTreeSet::new();
+    for key in keys.from(1).iter().filter(|key| seen.insert(*key)) {
         let other = call.core.store.read::<Set>(db, key)?;
         let keep = |member: &[u8]| other.is_some_and(|other| other.contains(member));
         match operation {
@@ -31,7 +35,12 @@ fn compute(call: &mut Call<'_>, keys: Args<'_>, operation: Operation) -> Result<
                 });
             }
             Operation::Intersection => result.retain(keep),
-            Operation::Difference => result.retain(|member| !keep(member)),
+            Operation::Difference if other.is_some_and(|other| other.len() > result.len()) => {
+                result.retain(|member| !keep(member));
+            }
+            Operation::Difference => other.into_iter().flat_map(Set::iter).for_each(|member| {
+                result.remove(member);
+            }),
         }
     }
     Ok(result)

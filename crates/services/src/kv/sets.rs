@@ -71,17 +71,10 @@ pub(super) fn smove(call: &mut Call<'_>) -> Outcome {
     Ok(())
 }
 
-/// Random members.
-fn pick(call: &mut Call<'_>, pick: &Pick) -> Result<Vec<Box<[u8]>>, super::store::Failure> {
-    let (db, key) = (call.db(), call.arg(1));
-    let len = call.read::<Set>(key)?.map_or(0, Set::len);
-    let places = pick.places(len, |end| call.core.store.random(end));
-    let set = call.core.store.read::<Set>(db, key)?;
-    Ok(places
-        .iter()
-        .filter_map(|place| set.and_then(|set| set.at(*place)))
-        .map(Box::from)
-        .collect())
+/// Random members, by their places.
+fn pick(call: &mut Call<'_>, pick: &Pick) -> Result<Vec<usize>, super::store::Failure> {
+    let len = call.read::<Set>(call.arg(1))?.map_or(0, Set::len);
+    Ok(pick.places(len, |end| call.core.store.random(end)))
 }
 
 pub(super) fn spop(call: &mut Call<'_>) -> Outcome {
@@ -90,7 +83,11 @@ pub(super) fn spop(call: &mut Call<'_>) -> Outcome {
         3 => Pick::Different(call.positive(2)?),
         _ => return Err(SYNTAX.into()),
     };
-    let members = pick(call, &wanted)?;
+    let places = pick(call, &wanted)?;
+    let set = call.core.store.read::<Set>(call.session.db, call.args.get(1))?;
+    let members = places.iter().filter_map(|place| set.and_then(|set| set.at(*place)));
+    let members: Vec<Box<[u8]>> = members.map(Box::from).collect();
+    call.must_fit(members.len() + 1, members.iter().map(|member| member.len()).sum())?;
     if !members.is_empty() {
         call.edit(call.arg(1), |set: &mut Set| {
             members.iter().filter(|member| set.remove(member)).count()
@@ -111,11 +108,14 @@ pub(super) fn srandmember(call: &mut Call<'_>) -> Outcome {
         return Err(SYNTAX.into());
     }
     let wanted = Pick::read(call, 2)?;
-    let members = pick(call, &wanted)?;
+    let places = pick(call, &wanted)?;
+    let set = call.core.store.read::<Set>(call.session.db, call.args.get(1))?;
+    let at = |place: &usize| set.and_then(|set| set.at(*place)).unwrap_or_default();
+    let mut members = places.iter().map(at);
     if matches!(wanted, Pick::One) {
-        call.out().bulk_or_null(members.first().map(|member| &**member));
+        call.session.out.bulk_or_null(members.next());
     } else {
-        call.out().bulks(members.iter().map(|member| &**member));
+        call.session.out.bulks(members);
     }
     Ok(())
 }

@@ -22,6 +22,7 @@ const KEY: usize = 96;
 /// Why a command failed: the text of the error reply.
 pub(super) type Failure = Cow<'static, str>;
 
+pub(super) const OOM: &str = "OOM command not allowed when used memory > 'maxmemory'.";
 pub(super) const WRONG_TYPE: &str =
     "WRONGTYPE Operation against a key holding the wrong kind of value";
 

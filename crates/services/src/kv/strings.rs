@@ -2,7 +2,7 @@
 
 use locum_types::Instant;
 
-use super::call::{Call, NOT_AN_INTEGER, Outcome, SYNTAX, window};
+use super::call::{Call, NOT_AN_INTEGER, Outcome, REPLY_TOO_LARGE, SYNTAX, window};
 use super::number;
 use super::store::{Failure, WRONG_TYPE};
 use super::values::Value;
@@ -76,13 +76,7 @@ pub(super) fn set(call: &mut Call<'_>) -> Outcome {
     if let Some(index) = ends {
         until = end(call, index)?;
     }
-    let exists = if get {
-        let old = call.core.store.read::<Vec<u8>>(call.session.db, key)?;
-        call.session.out.bulk_or_null(old.map(Vec::as_slice));
-        old.is_some()
-    } else {
-        only_if.is_some() && call.exists(key)
-    };
+    let exists = if get { reply_old(call, key)? } else { only_if.is_some() && call.exists(key) };
     if only_if.is_some_and(|wanted| wanted != exists) {
         if !get {
             call.out().null();
@@ -140,10 +134,13 @@ pub(super) fn psetex(call: &mut Call<'_>) -> Outcome {
     set_for(call, false)
 }
 
-/// Writes the string of a key, or null.
+/// Writes the string of a key, or null, before the key changes; says whether it is there.
 fn reply_old(call: &mut Call<'_>, key: &[u8]) -> Result<bool, Failure> {
     let old = call.core.store.read::<Vec<u8>>(call.session.db, key)?;
     call.session.out.bulk_or_null(old.map(Vec::as_slice));
+    if call.session.out.is_cut() {
+        return Err(REPLY_TOO_LARGE.into());
+    }
     Ok(old.is_some())
 }
 

@@ -183,10 +183,10 @@ table! {
     "type" 2 R|F (1 1 1) Generic "1.0.0" keys::type_of, "Tells the type of a key.";
     "unlink" -2 W|F (1 -1 1) Generic "4.0.0" keys::del, "Deletes keys.";
 
-    "auth" -2 F|S (0 0 0) Connection "1.0.0" connection::auth, "Logs in.";
+    "auth" -2 F (0 0 0) Connection "1.0.0" connection::auth, "Logs in.";
     "client" -2 A (0 0 0) Connection "2.4.0" connection::client, "Manages connections.";
     "echo" 2 F (0 0 0) Connection "1.0.0" connection::echo, "Sends a text back.";
-    "hello" -1 F|S (0 0 0) Connection "6.0.0" connection::hello, "Chooses the protocol.";
+    "hello" -1 F (0 0 0) Connection "6.0.0" connection::hello, "Chooses the protocol.";
     "ping" -1 F|S (0 0 0) Connection "1.0.0" connection::ping, "Answers.";
     "quit" -1 F|N|S (0 0 0) Connection "1.0.0" connection::quit, "Closes the connection.";
     "reset" 1 F|N|S (0 0 0) Connection "6.2.0" connection::reset, "Makes the connection like new.";

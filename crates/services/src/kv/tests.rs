@@ -6,6 +6,7 @@ use crate::testing::Bench;
 mod collections;
 mod connections;
 mod documentation;
+mod limits;
 mod strings;
 mod waiting;
 

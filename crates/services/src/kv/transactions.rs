@@ -1,13 +1,18 @@
 //! MULTI, EXEC and the keys they watch.
 
+use std::collections::btree_map::Entry;
+
 use super::call::{Call, Core, Outcome};
-use super::session::{Mode, Multi, Session, Watch};
+use super::held::cost;
+use super::session::{Mode, Multi, Session, WATCHES_MAX};
+use super::store::OOM;
+use super::table;
 
 impl Core {
     /// Ends the watching of all keys.
     pub(super) fn forget_watches(&mut self, session: &mut Session) {
-        for watch in std::mem::take(&mut session.watches) {
-            self.store.unwatch(watch.db, &watch.key);
+        for (db, key) in std::mem::take(&mut session.watches).keys.into_keys() {
+            self.store.unwatch(db, &key);
         }
     }
 }
@@ -40,12 +45,14 @@ pub(super) fn watch(call: &mut Call<'_>) -> Outcome {
     if call.session.multi.is_some() {
         return Err("ERR WATCH inside MULTI is not allowed".into());
     }
-    let db = call.db();
-    for key in call.args.from(1).iter() {
-        let known = |watch: &Watch| watch.db == db && *watch.key == *key;
-        if !call.session.watches.iter().any(known) {
-            let version = call.store().watch(db, key);
-            call.session.watches.push(Watch { db, key: key.into(), version });
+    let (db, keys) = (call.db(), call.args.from(1));
+    if call.session.watches.keys.len() + keys.len() > WATCHES_MAX {
+        return Err("ERR too many watched keys".into());
+    }
+    for key in keys.iter() {
+        if let Entry::Vacant(fresh) = call.session.watches.keys.entry((db, key.into())) {
+            fresh.insert(call.core.store.watch(db, key));
+            call.session.watches.bytes += cost(key);
         }
     }
     call.out().ok();
@@ -61,8 +68,8 @@ pub(super) fn unwatch(call: &mut Call<'_>) -> Outcome {
 pub(super) fn exec(call: &mut Call<'_>) -> Outcome {
     let multi = call.session.multi.take().ok_or("ERR EXEC without MULTI")?;
     let store = &mut call.core.store;
-    let changed = |watch: &Watch| store.watched_version(watch.db, &watch.key) != watch.version;
-    let stale = call.session.watches.iter().any(changed);
+    let mut watches = call.session.watches.keys.iter();
+    let stale = watches.any(|((db, key), version)| store.watched_version(*db, key) != *version);
     call.forget_watches();
     if multi.failed {
         return Err("EXECABORT Transaction discarded because of previous errors.".into());
@@ -74,6 +81,10 @@ pub(super) fn exec(call: &mut Call<'_>) -> Outcome {
     call.out().array(multi.queue.len());
     call.session.mode = Mode::Exec;
     for queued in &multi.queue {
+        if queued.spec.has(table::NEEDS_MEMORY) && call.core.store.is_full() {
+            call.out().error(OOM);
+            continue;
+        }
         let mut inner = Call {
             spec: queued.spec,
             args: queued.args.args(),

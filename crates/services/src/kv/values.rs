@@ -213,6 +213,13 @@ impl List {
         Some(item)
     }
 
+    /// How many items there are among the first `count` from an end, and their bytes.
+    pub(super) fn weigh(&self, end: End, count: usize) -> (usize, usize) {
+        let count = count.min(self.items.len());
+        let start = if end == End::Left { 0 } else { self.items.len() - count };
+        (count, self.items.range(start..start + count).map(|item| item.len()).sum())
+    }
+
     pub(super) fn get(&self, index: usize) -> Option<&[u8]> {
         self.items.get(index).map(|item| &**item)
     }
@@ -249,9 +256,10 @@ impl List {
 
     /// Keeps `len` items from `start` on.
     pub(super) fn trim(&mut self, start: usize, len: usize) {
-        self.items.truncate(start.saturating_add(len));
-        self.items.drain(..start.min(self.items.len()));
-        self.bytes = self.items.iter().map(|item| item.len() + ELEMENT).sum();
+        let end = start.saturating_add(len).min(self.items.len());
+        let after = self.items.drain(end..).map(|item| item.len() + ELEMENT).sum::<usize>();
+        let before = self.items.drain(..start.min(end)).map(|item| item.len() + ELEMENT);
+        self.bytes -= after + before.sum::<usize>();
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::kv::resp::Limits;
 use crate::kv::subcommands::SUBCOMMANDS;
 use crate::kv::table::{Group, TABLE};
-use crate::kv::{session, store};
+use crate::kv::{connection, glob, session, store};
 
 const KV_MD: &str = include_str!("../../../../../docs/KV.md");
 
@@ -44,6 +44,12 @@ fn the_limits_are_those_of_the_code() {
         ("a command", mib(limits.request)),
         ("a string put together by `APPEND`, `SETRANGE`", mib(limits.string())),
         ("output that waits", mib(session::OUTPUT_MAX)),
+        ("a reply, or all replies of an `EXEC`", mib(limits.reply())),
+        ("kept for all connections together", mib(limits.held)),
+        ("keys that a connection watches", session::WATCHES_MAX.to_string()),
+        ("channels and patterns of a connection", session::SUBSCRIPTIONS_MAX.to_string()),
+        ("a pattern", format!("{} bytes", glob::PATTERN_MAX)),
+        ("the name of a connection", format!("{} bytes", connection::NAME_MAX)),
     ] {
         let row = format!("| {what} | {how_much}");
         assert!(KV_MD.contains(&row), "{row}");
