@@ -134,6 +134,12 @@ impl Shadows {
         self.flows.keys().copied().map(FlowId)
     }
 
+    /// Where the services listen of those that their service has not reset, one by one.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> + '_ {
+        let alive = self.flows.values().filter(|shadow| !shadow.aborted);
+        alive.map(|shadow| shadow.tuple.local.port())
+    }
+
     pub(crate) fn image(&self, id: FlowId) -> Option<FlowImage> {
         self.flows.get(&id.0).map(|shadow| shadow.image(id))
     }
