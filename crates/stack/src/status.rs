@@ -1,6 +1,7 @@
 //! What a stack says about itself.
 
 use std::fmt;
+use std::ops::AddAssign;
 
 /// The state of a stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -119,6 +120,15 @@ impl FlowsLost {
     }
 }
 
+impl AddAssign for FlowsLost {
+    fn add_assign(&mut self, more: FlowsLost) {
+        self.no_copy += more.no_copy;
+        self.left_out += more.left_out;
+        self.refused += more.refused;
+        self.forsaken += more.forsaken;
+    }
+}
+
 /// `3 lost (1 no copy, 2 left out)`, or `none lost`.
 impl fmt::Display for FlowsLost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -146,5 +156,8 @@ mod tests {
         assert_eq!(lost.since(earlier).total(), 5);
         assert_eq!(lost.since(earlier).to_string(), "5 lost (1 no copy, 3 refused, 1 forsaken)");
         assert_eq!(lost.since(lost).to_string(), "none lost");
+        let mut sum = lost.since(earlier);
+        sum += earlier;
+        assert_eq!(sum, lost);
     }
 }
