@@ -3,15 +3,16 @@
 //! What belongs here: the roles, and how they change with the mode. What does not: the log and its sessions
 //! (`locum-replica`), what entries mean (`locum-stack`), and who is active (`locum-monitor`).
 
+mod status;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use locum_replica::{
     ConnectionId, Follower, FollowerConfig, FollowerEvent, FollowerRequest, Generation, History,
-    Leader, LeaderConfig, LeaderCounters, LeaderEvent, LeaderRequest, LogPoint, Output,
-    SessionStatus, Standing,
+    Leader, LeaderConfig, LeaderEvent, LeaderRequest, LogPoint, Output, Standing,
 };
-use locum_stack::{FrozenStack, Stack};
+use locum_stack::{FrozenStack, Stack, Succession};
 
 use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Instant, LogPosition, NodeId, Protection};
@@ -21,8 +22,13 @@ use smoltcp::phy::Device;
 use crate::channels::{Change, Channels};
 use crate::{NodeConfig, Prefer, Replication, Seeds};
 
+pub use status::{LogCopy, ReplicationCounters, ReplicationStatus};
+
 /// A follower that its leader has not answered for so many detection times is stale.
 const TRUST: u32 = 5;
+/// A leader that dies has said within so many detection times that this node is in sync: one for the silence that gives it
+/// away, and the interval of its keep-alives.
+const ASSURED: u32 = 2;
 /// What of a snapshot is written out at a time: some ten microseconds, between which clients are served.
 const SNAPSHOT_PART: usize = 64 * 1024;
 
@@ -80,76 +86,14 @@ pub(crate) struct Replicator {
     position: LogPosition,
     generation: Generation,
     protection: Protection,
+    /// Since when this node has been getting a copy.
+    joining_since: Option<Instant>,
+    /// This turn worked on a snapshot for a follower.
+    gives_snapshot: bool,
+    /// The longest such turn since none was under way.
+    pause: Duration,
     /// Without those of a leader that still leads.
     counters: ReplicationCounters,
-}
-
-/// Replication at one moment.
-#[derive(Clone, Debug, serde::Serialize)]
-pub struct ReplicationStatus {
-    /// What would survive.
-    pub protection: Protection,
-    /// The last entry appended or applied.
-    pub position: LogPosition,
-    /// While active: those that follow.
-    pub followers: Vec<SessionStatus>,
-    /// Frames that wait for followers.
-    pub frames_held: u64,
-    /// Counts since the start.
-    pub counters: ReplicationCounters,
-}
-
-/// A node's copy of the log at one moment, for checkers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogCopy {
-    /// What it is worth.
-    pub protection: Protection,
-    /// How far it reaches in which log; `None`: there is none that can be used.
-    pub point: Option<LogPoint>,
-    /// While active: those that are in sync.
-    pub followers: Vec<NodeId>,
-}
-
-/// Counts since the start of the node, all roles together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct ReplicationCounters {
-    /// Entries appended.
-    pub entries_appended: u64,
-    /// Bytes of these in the log.
-    pub bytes_appended: u64,
-    /// Entries of others applied.
-    pub entries_applied: u64,
-    /// Times that the last follower in sync was lost.
-    pub unprotected: u64,
-    /// Followers that were dropped: gone, too slow, or with another log.
-    pub followers_dropped: u64,
-    /// Of these: too slow.
-    pub followers_too_slow: u64,
-    /// Connections that were there when this node took over.
-    pub flows_carried: u64,
-    /// Snapshots made for followers.
-    pub snapshots_made: u64,
-    /// Snapshots of the active node that this one has become a copy of.
-    pub snapshots_restored: u64,
-    /// Frames to the port of the log from others than peers.
-    pub frames_of_strangers: u64,
-    /// Times that a part of the state was compared with the active node's.
-    pub states_compared: u64,
-    /// Copies that were given up because they were other than the active node's.
-    pub copies_diverged: u64,
-    /// Copies that were given up because an entry or a snapshot did not fit.
-    pub copies_lost: u64,
-}
-
-impl ReplicationCounters {
-    /// Adds what a leader has counted while it led.
-    fn add(&mut self, leader: &LeaderCounters) {
-        self.entries_appended += leader.entries;
-        self.bytes_appended += leader.bytes;
-        self.unprotected += leader.unprotected;
-        self.followers_dropped += leader.dropped;
-        self.followers_too_slow += leader.too_slow;
-    }
 }
 
 impl Replicator {
@@ -191,6 +135,9 @@ impl Replicator {
             position: LogPosition::default(),
             generation: Generation::default(),
             protection: Protection::Alone,
+            joining_since: None,
+            gives_snapshot: false,
+            pause: Duration::ZERO,
             counters: ReplicationCounters::default(),
         }
     }
@@ -216,14 +163,12 @@ impl Replicator {
     pub(crate) fn lead<D: Device>(&mut self, now: Instant, stack: &mut Stack<D>) {
         let Role::Following(follower) = &self.role else { return };
         let standing = follower.standing(now);
-        let mut set = Generation::default();
-        let start = match standing {
+        let set = follower.generation();
+        let assured = follower.assured_at();
+        let (start, set) = match standing {
             Standing::InSync(point) => {
-                let carried = stack.succeed() as u64;
-                log::info!("replication: takes over with everything, {carried} connections go on");
-                self.counters.flows_carried += carried;
-                set = follower.generation();
-                point
+                self.succeed(now, assured, stack.succeed());
+                (point, set)
             }
             Standing::Stale(point) if sabotaged(Sabotage::StaleTrusted) => {
                 stack.succeed();
@@ -231,19 +176,43 @@ impl Replicator {
             }
             // What it has may be old: clients must not be answered from it.
             Standing::Alone | Standing::Joining | Standing::Stale(_) => {
+                let lost = stack.begin_history(now);
                 if !matches!(standing, Standing::Alone) {
-                    log::warn!("replication: takes over without a whole copy ({standing:?})");
+                    self.counters.takeovers_without_copy += 1;
+                    let protection = worth(standing);
+                    log::warn!(
+                        "replication: takes over without a whole copy ({protection}), {lost}"
+                    );
                 }
-                stack.begin_history(now);
-                LogPoint::start(History(self.draw_number()))
+                (LogPoint::start(History(self.draw_number())), Generation::default())
             }
         };
         let leader = Leader::new(self.leader.clone(), start).succeeding(set);
         stack.set_journal(Some(Box::new(leader)));
         self.role = Role::Leading;
+        self.joining_since = None;
         self.connection = None;
         self.outgoing.clear();
         self.channels.restart(true);
+    }
+
+    /// Counts what goes on, with a copy that was whole when the former leader last said so.
+    fn succeed(&mut self, now: Instant, assured: Option<Instant>, succession: Succession) {
+        let Succession { carried, left_out } = succession;
+        self.counters.flows_carried += carried as u64;
+        let age = assured.map_or(Duration::ZERO, |at| now - at);
+        if age <= self.leader.dead_after * ASSURED {
+            log::info!(
+                "replication: takes over with everything, {carried} connections go on, {left_out} are left out"
+            );
+        } else {
+            self.counters.takeovers_on_trust += 1;
+            log::warn!(
+                "replication: takes over on trust, in sync {} ms ago, {carried} connections go on, \
+                 {left_out} are left out",
+                age.as_millis()
+            );
+        }
     }
 
     /// This node is active no more: it goes on as a follower, from where it stands.
@@ -421,17 +390,40 @@ impl Replicator {
                 }
                 self.deadline = follower.poll_deadline().map(|(at, _)| at);
                 self.generation = follower.generation();
-                self.protection = match follower.standing(now) {
-                    Standing::Alone => Protection::Alone,
-                    Standing::Joining => Protection::Joining,
-                    Standing::InSync(_) => Protection::InSync,
-                    Standing::Stale(_) => Protection::Stale,
-                };
+                self.protection = worth(follower.standing(now));
+                self.time_join(now);
             }
         }
         self.position = stack.position();
         let sockets = self.channels.send(now);
         self.deadline = self.deadline.into_iter().chain(sockets).min();
+    }
+
+    /// Takes the time from the first connection to the leader until this node is in sync.
+    fn time_join(&mut self, now: Instant) {
+        if self.protection != Protection::InSync {
+            if self.connection.is_some() {
+                self.joining_since.get_or_insert(now);
+            }
+        } else if let Some(since) = self.joining_since.take() {
+            self.counters.join_us = micros(now - since);
+            log::info!("replication: in sync after {} ms", (now - since).as_millis());
+        }
+    }
+
+    /// Takes the time of a turn, which the embedding has measured, if it worked on a snapshot: for so long no client was
+    /// served.
+    pub(crate) fn note_turn(&mut self, took: Duration) {
+        if !std::mem::take(&mut self.gives_snapshot) {
+            return;
+        }
+        self.pause = self.pause.max(took);
+        let max = &mut self.counters.snapshot_pause_max_us;
+        *max = micros(took).max(*max);
+        if self.outgoing.is_empty() {
+            let pause = micros(std::mem::take(&mut self.pause));
+            log::info!("replication: snapshots are given, no client waited longer than {pause} µs");
+        }
     }
 
     fn send_leading<D: Device>(&mut self, now: Instant, stack: &mut Stack<D>) {
@@ -449,6 +441,7 @@ impl Replicator {
                 }
             }
         }
+        self.gives_snapshot = !self.outgoing.is_empty();
         let Some(leader) = stack.journal_mut::<Leader>() else { return };
         self.outgoing.retain(|&follower, outgoing| {
             leader.has_snapshot(follower) && outgoing.offer(follower, leader)
@@ -538,6 +531,20 @@ impl Replicator {
         let [a, b, c, d, e, f, g, h, ..] = self.draw();
         u64::from_le_bytes([a, b, c, d, e, f, g, h])
     }
+}
+
+/// What a follower's copy is worth.
+const fn worth(standing: Standing) -> Protection {
+    match standing {
+        Standing::Alone => Protection::Alone,
+        Standing::Joining => Protection::Joining,
+        Standing::InSync(_) => Protection::InSync,
+        Standing::Stale(_) => Protection::Stale,
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The digest of a part of the services' state at a position; which part depends on it.

@@ -189,6 +189,13 @@ impl ServiceHalf {
         more
     }
 
+    /// Says how long the last poll took, by the clock of the embedding.
+    pub fn note_turn(&mut self, took: Duration) {
+        if let Some(replicator) = &mut self.replicator {
+            replicator.note_turn(took);
+        }
+    }
+
     /// Whether neither stack nor gate can say more before a frame has left, which may wait for a follower: to ask them
     /// again before that is no use.
     fn is_stuffed(&self) -> bool {

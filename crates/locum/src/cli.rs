@@ -186,6 +186,9 @@ pub struct Status {
     /// Say what keeps the group from surviving the death of its active node, and fail if anything does.
     #[arg(long, conflicts_with_all = ["json", "watch"])]
     pub check: bool,
+    /// Metrics in the text format of Prometheus.
+    #[arg(long, conflicts_with_all = ["json", "watch", "check"])]
+    pub metrics: bool,
     /// Where the node listens.
     #[command(flatten)]
     pub socket: Socket,

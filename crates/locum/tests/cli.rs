@@ -12,6 +12,7 @@ use std::process::{Command, Output, Stdio};
 use locum::control::{ControlHandle, ControlServer, Reply, Request};
 use locum::exit::Exit;
 use locum::status::NodeStatus;
+use locum_types::Protection;
 use tempfile::TempDir;
 
 fn locum(args: &[&str]) -> Command {
@@ -186,13 +187,17 @@ struct Node {
 
 impl Node {
     fn start() -> Node {
+        Node::saying(sample())
+    }
+
+    fn saying(status: NodeStatus) -> Node {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("node2.sock");
         let mut uptime_ms = 0;
         let handle = ControlServer::bind(&path).unwrap().serve(move |request| match request {
             Request::Status => {
                 uptime_ms += 1;
-                Reply::Status(Box::new(NodeStatus { uptime_ms, ..sample() }))
+                Reply::Status(Box::new(NodeStatus { uptime_ms, ..status.clone() }))
             }
             Request::Handover { to: Some(9) } => Reply::Refused("node 9 is not alive".into()),
             Request::Handover { .. } => Reply::Done("handing over".into()),
@@ -219,6 +224,71 @@ fn status_is_words_for_people_and_one_line_for_machines() {
     assert_eq!(lines.lines().count(), 1);
     let status: NodeStatus = serde_json::from_str(&lines).unwrap();
     assert_eq!(NodeStatus { uptime_ms: sample().uptime_ms, ..status }, sample());
+}
+
+/// A node whose group would survive the death of the active one.
+fn sound() -> NodeStatus {
+    let mut status = sample();
+    status.links.retain(|link| link.up);
+    status.peers.iter_mut().for_each(|peer| peer.hears_us = Some(true));
+    status
+}
+
+fn check(status: NodeStatus) -> (Option<i32>, String) {
+    let node = Node::saying(status);
+    let output = run(&["status", "--check", "-s", &node.socket]);
+    assert_eq!(stderr(&output), "");
+    (code(&output), stdout(&output))
+}
+
+#[test]
+fn a_check_is_silent_if_the_death_of_the_active_node_would_not_be_noticed() {
+    assert_eq!(check(sound()), (exit(Exit::Ok), String::new()));
+}
+
+#[test]
+fn a_check_fails_and_says_why_if_connections_would_be_lost() {
+    let at_risk = |spoil: &dyn Fn(&mut NodeStatus)| {
+        let mut status = sound();
+        spoil(&mut status);
+        let (code, words) = check(status);
+        assert_eq!(code, exit(Exit::AtRisk), "{words}");
+        words
+    };
+    let unprotected = at_risk(&|status| {
+        status.replication.as_mut().unwrap().protection = Protection::Unprotected;
+    });
+    assert_eq!(unprotected, "connections would be lost: this node is unprotected\n");
+    let off = at_risk(&|status| status.replication = None);
+    assert_eq!(off, "connections would be lost: replication is off\n");
+    let left_out = at_risk(&|status| status.services[0].replicated = false);
+    let words = "connections to echo on port 7 would be lost: it is not replicated\n";
+    assert_eq!(left_out, words);
+    let several = at_risk(&|status| {
+        status.peers.clear();
+        status.replication = None;
+    });
+    assert_eq!(several, format!("no other node is waiting: nobody would take over\n{off}"));
+}
+
+#[test]
+fn a_check_fails_if_nobody_answers() {
+    let output = run(&["status", "--check", "-s", "/nowhere/node1.sock"]);
+    assert_eq!(code(&output), exit(Exit::Unreachable));
+}
+
+#[test]
+fn metrics_are_printed_once_and_with_nothing_else() {
+    let node = Node::start();
+    let output = run(&["status", "--metrics", "-s", &node.socket]);
+    assert_eq!(code(&output), exit(Exit::Ok), "{}", stderr(&output));
+    let page = stdout(&output);
+    assert!(page.starts_with("# HELP locum_info "), "{page}");
+    assert!(page.contains("\nlocum_mode{mode=\"active\"} 1\n"), "{page}");
+    for other in ["--json", "--watch", "--check"] {
+        let output = run(&["status", "--metrics", other]);
+        assert_eq!(code(&output), exit(Exit::Usage), "{other}");
+    }
 }
 
 #[test]

@@ -200,7 +200,10 @@ impl Monitor {
         if rank < std::mem::replace(&mut self.rank_before, rank) {
             self.promoted_at = now;
         }
-        let Some(silence) = self.silence() else { return };
+        let Some(silence) = self.silence() else {
+            self.count_refusal(now);
+            return;
+        };
         self.notice_lost_beats(now);
         if now >= self.claim_at(&silence, now) && self.has_asked(now, &silence) {
             self.change_mode(now, Mode::Active, silence.cause);
@@ -237,22 +240,38 @@ impl Monitor {
 
     /// The silence that this waiting node may have to end; `None` if it must not.
     fn silence(&self) -> Option<Silence> {
-        if self.health() == Health::Failed || self.shutdown.is_some() || self.is_unfit() {
-            return None;
+        let is_able = self.health() > Health::Failed && self.shutdown.is_none();
+        (is_able && !self.is_unfit()).then(|| self.current_silence())
+    }
+
+    /// Counts a silence that this node does not end because of its copy, once.
+    fn count_refusal(&mut self, now: Instant) {
+        let is_able = self.health() > Health::Failed && self.shutdown.is_none();
+        if !is_able || !self.is_unfit() {
+            return;
         }
+        let silence = self.current_silence();
+        let is_over = now >= self.claim_at(&silence, now);
+        if is_over && self.refused_silence.replace(silence.base) != Some(silence.base) {
+            self.counters.takeovers_refused += 1;
+        }
+    }
+
+    /// The silence of the active node, or of everybody.
+    fn current_silence(&self) -> Silence {
         let answered = self.answered_at.unwrap_or(Instant::ZERO);
         if let Some(peer) = self.active_peer.and_then(|id| self.peers.get(&id)) {
-            return Some(Silence {
+            return Silence {
                 base: peer.detector.base().max(answered).max(self.listening_since),
                 timeout: peer.timeout(self.config.dead_after),
                 cause: Cause::Silence { peer: peer.id },
                 probe: true,
-            });
+            };
         }
         let Vacancy { since, wait, cause, is_doubtful } = self.vacancy;
         // An answer means that somebody serves; but one from before the goodbye proves nothing.
         let base = if is_doubtful { since.max(answered).max(self.listening_since) } else { since };
-        Some(Silence { base, timeout: wait, cause, probe: is_doubtful })
+        Silence { base, timeout: wait, cause, probe: is_doubtful }
     }
 
     /// Whether this node has a copy of the log that is not whole, and must not serve from it.

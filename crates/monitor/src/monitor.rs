@@ -59,6 +59,8 @@ pub struct Monitor {
     /// When a probe was last answered.
     pub(crate) answered_at: Option<Instant>,
     pub(crate) probing: Probing,
+    /// When the last silence began that this node did not end because of its copy.
+    pub(crate) refused_silence: Option<Instant>,
     /// How many waiting nodes were better than this one, and since when it is one less.
     pub(crate) rank_before: u32,
     pub(crate) promoted_at: Instant,
@@ -112,6 +114,7 @@ impl Monitor {
             active_peer: None,
             answered_at: None,
             probing: Probing::default(),
+            refused_silence: None,
             rank_before: 0,
             promoted_at: Instant::ZERO,
             degraded: false,

@@ -132,6 +132,9 @@ pub struct Counters {
     pub probes_answered: u64,
     /// Activations.
     pub takeovers: u64,
+    /// Times that this node did not take over, because its copy of the log is not whole and it is told to prefer
+    /// consistency.
+    pub takeovers_refused: u64,
     /// Hand-overs offered.
     pub handovers_offered: u64,
     /// Hand-overs whose successor was heard.

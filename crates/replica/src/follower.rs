@@ -317,6 +317,15 @@ impl Follower {
         }
     }
 
+    /// When this node sent what the leader had heard when it last said that this node is in sync; `None`: it has not,
+    /// or has taken it back.
+    pub const fn assured_at(&self) -> Option<Instant> {
+        match self.in_sync {
+            InSync::Since(at) => Some(at),
+            InSync::No => None,
+        }
+    }
+
     fn hello_until(&self) -> Option<Instant> {
         let session = self.session.as_ref().filter(|session| !session.is_welcome())?;
         Some(session.since + self.config.hello_within)

@@ -7,15 +7,25 @@ use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Instant, LogPosition};
 use smoltcp::phy::Device;
 
-use crate::Tuple;
+use crate::image::TcpState;
 use crate::log::Entry;
 use crate::record::ServiceTime;
 use crate::service::{CloseReason, Event, FlowId};
-use crate::shadow::Misfit;
+use crate::shadow::{Misfit, Outlook};
 use crate::stack::Stack;
+use crate::{FlowsLost, Tuple};
 
 /// Connections that come to life in one poll beside those whose clients speak: each takes some ten microseconds.
 const AWAKEN_MAX: usize = 16;
+
+/// What a takeover finds of the former active node's connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Succession {
+    /// Those that are to go on.
+    pub carried: usize,
+    /// Those that end, because their service is left out of the log.
+    pub left_out: usize,
+}
 
 impl<D: Device> Stack<D> {
     /// Applies an entry of the log, which happened at `time` of the services and got here `now`: they see what
@@ -39,24 +49,34 @@ impl<D: Device> Stack<D> {
     }
 
     /// Takes the active node's place: the services' time goes on from the last entry, and the connections come
-    /// to life, those whose clients speak first, the others in the polls to come. Returns how many there
-    /// are.
-    pub fn succeed(&mut self) -> usize {
+    /// to life, those whose clients speak first, the others in the polls to come.
+    pub fn succeed(&mut self) -> Succession {
         self.table.skip_ids(self.shadows.highest());
         self.asleep = self.shadows.ids().collect();
-        self.asleep.len()
+        let mut succession = Succession::default();
+        for port in self.shadows.ports() {
+            if self.is_replicated(port) {
+                succession.carried += 1;
+            } else {
+                succession.left_out += 1;
+            }
+        }
+        succession
     }
 
     /// Begins a log of its own. Connections that were followed are lost, and services and clients told so: what this
-    /// stack knows of them may be old.
-    pub fn begin_history(&mut self, now: Instant) {
+    /// stack knows of them may be old. Returns how many are lost, and why.
+    pub fn begin_history(&mut self, now: Instant) -> FlowsLost {
+        let before = self.counters.flows_lost;
         let ids: Vec<FlowId> = self.shadows.ids().collect();
         for id in ids {
-            let Some((image, _)) = self.shadows.take(id) else { continue };
+            let Some((image, outlook)) = self.shadows.take(id) else { continue };
             self.tickles.add(now, &image);
-            let index = self.listener(image.tuple.local.port()).filter(|_| image.opened);
-            self.counters.flows_lost += 1;
-            if let Some(index) = index {
+            let port = image.tuple.local.port();
+            if outlook != Outlook::Aborted && image.state() != TcpState::TimeWait {
+                self.count_lost(port);
+            }
+            if let Some(index) = self.listener(port).filter(|_| image.opened) {
                 let event = Event::Closed { flow: id, reason: CloseReason::TimedOut };
                 self.tell(now, index, None, event);
             }
@@ -64,6 +84,16 @@ impl<D: Device> Stack<D> {
         self.asleep.clear();
         self.table.skip_ids(self.shadows.highest());
         self.position = LogPosition::default();
+        self.counters.flows_lost.since(before)
+    }
+
+    /// A connection to this port was followed, and cannot be known.
+    fn count_lost(&mut self, port: u16) {
+        if self.is_replicated(port) {
+            self.counters.flows_lost.no_copy += 1;
+        } else {
+            self.counters.flows_lost.left_out += 1;
+        }
     }
 
     /// Gives its place to another node, and may follow it: what this stack knows of its connections it goes on
@@ -128,20 +158,28 @@ impl<D: Device> Stack<D> {
     }
 
     fn awaken(&mut self, now: Instant, id: FlowId) {
-        let Some((mut image, aborted)) = self.shadows.take(id) else { return };
+        let Some((mut image, outlook)) = self.shadows.take(id) else { return };
         if sabotaged(Sabotage::IsnOffByOne) {
             image.local_isn = image.local_isn.wrapping_add(1);
         }
-        let left_out = !self.is_replicated(image.tuple.local.port());
-        let refused = match aborted || left_out {
-            true => Some(CloseReason::Aborted),
-            false => self.restore(now, &image).err().map(|why| {
-                log::warn!("connection lost at the takeover: {why}");
-                CloseReason::TimedOut
-            }),
+        let reason = if outlook == Outlook::Aborted {
+            CloseReason::Aborted
+        } else if outlook == Outlook::Unlike {
+            log::warn!(
+                "connection lost at the takeover: its client has heard what nobody here said"
+            );
+            self.counters.flows_lost.unlike += 1;
+            CloseReason::TimedOut
+        } else if !self.is_replicated(image.tuple.local.port()) {
+            self.counters.flows_lost.left_out += 1;
+            CloseReason::Aborted
+        } else if let Err(why) = self.restore(now, &image) {
+            log::warn!("connection lost at the takeover: {why}");
+            self.counters.flows_lost.refused += 1;
+            CloseReason::TimedOut
+        } else {
+            return;
         };
-        let Some(reason) = refused else { return };
-        self.counters.flows_lost += 1;
         self.tickles.add(now, &image);
         match self.listener(image.tuple.local.port()).filter(|_| image.opened) {
             Some(index) => self.tell(now, index, None, Event::Closed { flow: id, reason }),

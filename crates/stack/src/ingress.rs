@@ -121,7 +121,7 @@ impl<D: Device> Stack<D> {
             }
             Verdict::InexactReset => self.challenge(now, key, segment),
             Verdict::Forsaken => {
-                self.counters.flows_lost += 1;
+                self.counters.flows_lost.forsaken += 1;
                 flow.ended_by = Some(CloseReason::Aborted);
                 flow.socket_mut().abort();
                 self.serve(now, key);

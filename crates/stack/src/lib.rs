@@ -40,10 +40,11 @@ mod timers;
 mod udp;
 
 pub use config::{Config, Limits};
+pub use follow::Succession;
 pub use image::{FlowImage, TcpState};
 pub use parse::Tuple;
 pub use restore::RestoreRefused;
 pub use shadow::Misfit;
 pub use snapshot::{FrozenStack, SnapshotError};
 pub use stack::{AddServiceError, Stack};
-pub use status::{Counters, Status};
+pub use status::{Counters, FlowsLost, Status};

@@ -43,6 +43,16 @@ pub enum Misfit {
     },
 }
 
+/// What becomes of a connection that is to go on here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlook {
+    GoesOn,
+    /// Its service has reset it.
+    Aborted,
+    /// Its service does not know here what it has said to the client.
+    Unlike,
+}
+
 /// A connection as the log tells it.
 #[derive(Clone, Debug)]
 struct Shadow {
@@ -61,8 +71,9 @@ struct Shadow {
     client_fin: bool,
     finished: bool,
     closing: bool,
-    /// It cannot go on here: its service has reset it, or does not know what to say.
     aborted: bool,
+    /// Its service has said less here than the client has heard.
+    unlike: bool,
     fin_acked: bool,
 }
 
@@ -123,16 +134,27 @@ impl Shadows {
         self.by_tuple.get(tuple).copied()
     }
 
-    /// Takes one out, to be made a connection; true if it cannot go on.
-    pub(crate) fn take(&mut self, id: FlowId) -> Option<(FlowImage, bool)> {
+    /// Takes one out, to be made a connection.
+    pub(crate) fn take(&mut self, id: FlowId) -> Option<(FlowImage, Outlook)> {
         let shadow = self.flows.remove(&id.0)?;
         self.by_tuple.remove(&shadow.tuple);
-        Some((shadow.image(id), shadow.aborted))
+        let outlook = match (shadow.aborted, shadow.unlike) {
+            (true, _) => Outlook::Aborted,
+            (false, true) => Outlook::Unlike,
+            (false, false) => Outlook::GoesOn,
+        };
+        Some((shadow.image(id), outlook))
     }
 
     /// All ids, in order.
     pub(crate) fn ids(&self) -> impl Iterator<Item = FlowId> + '_ {
         self.flows.keys().copied().map(FlowId)
+    }
+
+    /// Where the services listen of those that their service has not reset, one by one.
+    pub(crate) fn ports(&self) -> impl Iterator<Item = u16> + '_ {
+        let alive = self.flows.values().filter(|shadow| !shadow.aborted && !shadow.unlike);
+        alive.map(|shadow| shadow.tuple.local.port())
     }
 
     pub(crate) fn image(&self, id: FlowId) -> Option<FlowImage> {
@@ -233,7 +255,7 @@ impl Shadows {
                 let known = bytes.min(shadow.unacked.len());
                 // The service here has said less than the active node's, from another file for one. That is the end of
                 // this connection when it changes its node, not of the whole copy.
-                shadow.aborted |= known < bytes;
+                shadow.unlike |= known < bytes;
                 shadow.unacked.drain(..known);
                 shadow.acked += bytes as u64;
                 shadow.window = window;
@@ -297,6 +319,7 @@ impl Shadow {
             finished: false,
             closing: false,
             aborted: false,
+            unlike: false,
             fin_acked: false,
         }
     }
@@ -321,6 +344,7 @@ impl From<FlowImage> for Shadow {
             finished: image.finished,
             closing: image.closing,
             aborted: false,
+            unlike: false,
             fin_acked: image.fin_acked,
         }
     }

@@ -1,5 +1,8 @@
 //! What a stack says about itself.
 
+use std::fmt;
+use std::ops::AddAssign;
+
 /// The state of a stack.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Status {
@@ -32,8 +35,8 @@ pub struct Counters {
     pub flows_opened: u64,
     /// Connections that went on here after they were cut elsewhere.
     pub flows_restored: u64,
-    /// Connections of the former active node that could not be restored.
-    pub flows_lost: u64,
+    /// Connections of former active nodes that could not go on here, per reason.
+    pub flows_lost: FlowsLost,
     /// Clients of lost connections that were asked, so that they learn of it.
     pub clients_tickled: u64,
     /// Clients of those that were made to retransmit.
@@ -75,4 +78,96 @@ pub struct Counters {
     /// Datagrams of a service that did not fit the queue or the MTU, had no route, or waited too long for
     /// a neighbour to answer.
     pub datagrams_unsent: u64,
+}
+
+/// Connections that ended because the node that had them was gone, per reason. Those that their service had aborted, or
+/// that had ended before, are none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
+pub struct FlowsLost {
+    /// This node had no whole copy when it took over: what it knew of them may have been old.
+    pub no_copy: u64,
+    /// Their service is left out of the log.
+    pub left_out: u64,
+    /// No socket could be made of what is known of them: [`RestoreRefused`](crate::RestoreRefused).
+    pub refused: u64,
+    /// The service of this node had said less than their clients have heard: from another file, for one.
+    pub unlike: u64,
+    /// Their clients spoke of what this node never knew: forsaken.
+    pub forsaken: u64,
+}
+
+impl FlowsLost {
+    /// All reasons together.
+    pub const fn total(self) -> u64 {
+        let FlowsLost { no_copy, left_out, refused, unlike, forsaken } = self;
+        no_copy + left_out + refused + unlike + forsaken
+    }
+
+    /// Each reason by its name, and how many were lost for it.
+    pub const fn reasons(self) -> [(&'static str, u64); 5] {
+        let FlowsLost { no_copy, left_out, refused, unlike, forsaken } = self;
+        [
+            ("no_copy", no_copy),
+            ("left_out", left_out),
+            ("refused", refused),
+            ("unlike", unlike),
+            ("forsaken", forsaken),
+        ]
+    }
+
+    /// What was lost since `earlier`.
+    #[must_use]
+    pub const fn since(self, earlier: FlowsLost) -> FlowsLost {
+        FlowsLost {
+            no_copy: self.no_copy - earlier.no_copy,
+            left_out: self.left_out - earlier.left_out,
+            refused: self.refused - earlier.refused,
+            unlike: self.unlike - earlier.unlike,
+            forsaken: self.forsaken - earlier.forsaken,
+        }
+    }
+}
+
+impl AddAssign for FlowsLost {
+    fn add_assign(&mut self, more: FlowsLost) {
+        self.no_copy += more.no_copy;
+        self.left_out += more.left_out;
+        self.refused += more.refused;
+        self.unlike += more.unlike;
+        self.forsaken += more.forsaken;
+    }
+}
+
+/// `3 lost (1 no copy, 2 left out)`, or `none lost`.
+impl fmt::Display for FlowsLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<String> = self
+            .reasons()
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(reason, count)| format!("{count} {}", reason.replace('_', " ")))
+            .collect();
+        match self.total() {
+            0 => f.write_str("none lost"),
+            total => write!(f, "{total} lost ({})", words.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_say_their_reasons_and_nothing_of_others() {
+        let earlier = FlowsLost { no_copy: 1, ..FlowsLost::default() };
+        let lost = FlowsLost { no_copy: 2, left_out: 0, refused: 3, forsaken: 1 };
+        assert_eq!(lost.since(earlier).total(), 5);
+        assert_eq!(lost.since(earlier).to_string(), "5 lost (1 no copy, 3 refused, 1 forsaken)");
+        assert_eq!(lost.since(lost).to_string(), "none lost");
+        let mut sum = lost.since(earlier);
+        sum += earlier;
+        assert_eq!(sum, lost);
+    }
 }

@@ -12,7 +12,7 @@ use common::{SERVER, SERVER_V6, World, config, millis, pattern, seconds};
 use locum_gate::FrameQueue;
 use locum_stack::log::{Entry, Journal};
 use locum_stack::service::{Event, FlowId, Outputs, RestoreError, Service, Transports};
-use locum_stack::{FlowImage, Limits, Stack};
+use locum_stack::{FlowImage, FlowsLost, Limits, Stack, Succession};
 use locum_types::{Instant, LogPosition};
 use proptest::prelude::*;
 use smoltcp::iface::SocketHandle;
@@ -20,7 +20,7 @@ use smoltcp::iface::SocketHandle;
 /// Bytes that may wait in the service before it pauses a flow.
 const PENDING_MAX: usize = 3_000;
 
-/// Sends back what it gets; closes when the client has.
+/// Sends back what it gets; closes when the client has. Resets every connection when its time has come.
 #[derive(Default)]
 struct Reverb(BTreeMap<FlowId, Pending>);
 
@@ -71,7 +71,8 @@ impl Service for Reverb {
             Event::Closed { flow, .. } => {
                 self.0.remove(&flow);
             }
-            Event::Datagram { .. } | Event::Tick => {}
+            Event::Tick => self.0.keys().for_each(|&flow| outputs.abort(flow)),
+            Event::Datagram { .. } => {}
         }
     }
 
@@ -277,7 +278,7 @@ fn survive(seed: u64, clients: usize, len: usize, takeovers: &[(u64, u64, bool)]
     for transfer in &transfers {
         assert!(transfer.received == transfer.sent, "bytes differ");
     }
-    assert_eq!(world.stack.status().counters.flows_lost, 0);
+    assert_eq!(world.stack.status().counters.flows_lost, FlowsLost::default());
 }
 
 #[test]
@@ -342,7 +343,8 @@ fn clients_of_lost_connections_are_told_so_though_they_only_listen() {
     });
     world.run_until(seconds(2), |world| handles.iter().all(|&handle| is_reset(world, handle)));
     let counters = world.stack.status().counters;
-    assert_eq!((counters.flows_lost, counters.clients_tickled), (2, 2));
+    let lost = FlowsLost { no_copy: 2, ..FlowsLost::default() };
+    assert_eq!((counters.flows_lost, counters.clients_tickled), (lost, 2));
     world.run(seconds(3));
     assert_eq!(world.stack.poll_deadline().map(|(_, why)| why), None, "it asks no more");
 }
@@ -362,7 +364,49 @@ fn a_follower_that_has_not_said_what_a_client_has_heard_loses_that_connection_al
     world.stack = successor;
     world.run_until(seconds(2), |world| is_reset(world, lost));
     exchange(&mut world, kept, 700);
-    assert_eq!(world.stack.status().counters.flows_lost, 1);
+    let lost = FlowsLost { unlike: 1, ..FlowsLost::default() };
+    assert_eq!(world.stack.status().counters.flows_lost, lost);
+}
+
+#[test]
+fn what_its_service_has_reset_is_not_lost() {
+    for has_whole_copy in [false, true] {
+        let mut world = World::new(limits());
+        world.stack = stack(world.now);
+        let follower = follow(&mut world);
+        let handle = listener(&mut world);
+        world.stack.set_journal(None);
+        let mut successor = Arc::try_unwrap(follower).ok().unwrap().into_inner().unwrap();
+        // The active node had no time to say it.
+        let (now, next) = (world.now, LogPosition(successor.position().0 + 1));
+        successor.apply(now, now, next, &Entry::Tick { port: common::PORT }).unwrap();
+        if has_whole_copy {
+            assert_eq!(successor.succeed(), Succession::default());
+        } else {
+            assert_eq!(successor.begin_history(now), FlowsLost::default());
+        }
+        world.stack = successor;
+        world.run_until(seconds(2), |world| is_reset(world, handle));
+        assert_eq!(world.stack.status().counters.flows_lost, FlowsLost::default());
+    }
+}
+
+#[test]
+fn connections_for_which_there_is_no_room_are_refused_and_their_clients_told() {
+    let mut world = World::new(limits());
+    world.stack = stack(world.now);
+    let limits = Limits { flows_max: 1, ..limits() };
+    let mut small = Stack::new(config(limits), FrameQueue::new(1_500, 1_024), world.now);
+    small.add_service(common::PORT, Box::new(Reverb::default())).unwrap();
+    let follower = feed(&mut world, small);
+    let handles = [listener(&mut world), listener(&mut world)];
+    world.stack.set_journal(None);
+    world.stack = Arc::try_unwrap(follower).ok().unwrap().into_inner().unwrap();
+    assert_eq!(world.stack.succeed(), Succession { carried: 2, left_out: 0 });
+    world.run_until(seconds(2), |world| is_reset(world, handles[1]));
+    let lost = FlowsLost { refused: 1, ..FlowsLost::default() };
+    assert_eq!(world.stack.status().counters.flows_lost, lost);
+    assert!(!is_reset(&mut world, handles[0]));
 }
 
 #[test]
@@ -387,7 +431,7 @@ fn a_service_that_is_left_out_costs_no_entries_and_its_connections_end_at_a_chan
         assert_eq!(world.stack.position().0, before + 1, "its beginning");
         world.stack.set_journal(None);
         let mut successor = Arc::try_unwrap(follower).ok().unwrap().into_inner().unwrap();
-        assert_eq!(successor.succeed(), 2);
+        assert_eq!(successor.succeed(), Succession { carried: 0, left_out: 2 });
         let mut former = std::mem::replace(&mut world.stack, successor);
         let _follower = planned.then(|| {
             former.device_mut().clear();
@@ -401,7 +445,9 @@ fn a_service_that_is_left_out_costs_no_entries_and_its_connections_end_at_a_chan
             world.client.exchange(handle, &mut &b"?"[..], &mut Vec::new());
         }
         world.run_until(seconds(1), |world| is_reset(world, first) && is_reset(world, second));
-        assert_eq!(world.stack.status().counters.clients_tickled, 2);
+        let counters = world.stack.status().counters;
+        let lost = FlowsLost { left_out: 2, ..FlowsLost::default() };
+        assert_eq!((counters.flows_lost, counters.clients_tickled), (lost, 2));
         exchange_anew(&mut world);
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::Status;
 use crate::control::Client;
 use crate::exit::Exit;
 use crate::output;
-use crate::status::{NodeStatus, risk, table};
+use crate::status::{NodeStatus, metrics, risk, table};
 
 /// A watcher sees a new status at least this often.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
@@ -24,6 +24,10 @@ pub(super) fn status(how: &Status, socket: &Path) -> anyhow::Result<Exit> {
     let status = client.status()?;
     if how.check {
         return check(&status);
+    }
+    if how.metrics {
+        output::write(metrics::render(&status))?;
+        return Ok(Exit::Ok);
     }
     show(how, &status)?;
     if how.watch { watch(how, &mut client, status) } else { Ok(Exit::Ok) }

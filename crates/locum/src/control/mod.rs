@@ -1,9 +1,11 @@
 //! The control socket: one JSON object per line, each request answered by one reply, in order.
 //!
 //! [`ControlServer`] is the node's end, [`Client`] the operator's. The protocol is described in
-//! `docs/PROTOCOL.md`, section "Control socket"; [`Request`] and [`Reply`] are its lines.
+//! `docs/PROTOCOL.md`, section "Control socket"; [`Request`] and [`Reply`] are its lines. Who asks by HTTP instead gets
+//! metrics.
 
 mod client;
+mod http;
 mod server;
 
 #[cfg(test)]

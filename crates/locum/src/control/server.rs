@@ -13,7 +13,7 @@ use locum_link::poller::FDS_MAX;
 use locum_link::{Clock, Poller, Waker};
 use locum_types::Instant;
 
-use super::{REQUEST_LEN_MAX, Reply, Request};
+use super::{REQUEST_LEN_MAX, Reply, Request, http};
 
 /// Clients at once; one more is told so and sent away.
 pub const CLIENTS_MAX: usize = FDS_MAX - 2;
@@ -237,6 +237,11 @@ impl Connection {
         };
         self.heard = now;
         self.input.extend_from_slice(&chunk[..count]);
+        if http::is_http(&self.input) {
+            let Some(answer) = http::answer(&self.input, handler) else { return Ok(()) };
+            self.stream.write_all(&answer)?;
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
         while let Some(end) = self.input.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = self.input.drain(..=end).collect();
             let reply = answer(line.trim_ascii_end(), handler);

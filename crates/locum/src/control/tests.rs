@@ -76,6 +76,50 @@ fn what_is_no_request_is_refused_and_the_client_may_go_on() {
     }
 }
 
+impl Place {
+    /// Sends `bytes` in two pieces, and reads until the node hangs up.
+    fn page(&self, bytes: &[u8]) -> String {
+        let mut stream = UnixStream::connect(&self.socket).unwrap();
+        let (first, rest) = bytes.split_at(bytes.len() / 2);
+        stream.write_all(first).unwrap();
+        // Its answer shows that the node has come round.
+        self.line(b"{\"cmd\":\"handover\"}\n");
+        stream.write_all(rest).unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        page
+    }
+}
+
+#[test]
+fn metrics_are_had_by_http() {
+    let place = Place::new();
+    let _node = place.serve();
+    let page = place.page(b"GET /metrics HTTP/1.1\r\nHost: node1\r\nAccept: */*\r\n\r\n");
+    let (head, body) = page.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+    assert_eq!(body, crate::status::metrics::render(&sample()));
+}
+
+#[test]
+fn by_http_nothing_else_is_had() {
+    let place = Place::new();
+    let _node = place.serve();
+    for wrong in ["/", "/metrics/", "/handover", ""] {
+        let page = place.page(format!("GET {wrong} HTTP/1.1\r\n\r\n").as_bytes());
+        assert!(page.starts_with("HTTP/1.1 404 Not Found\r\n"), "{wrong}: {page}");
+    }
+    let line = place.line(b"POST /metrics HTTP/1.1\r\n\r\n");
+    assert!(line.starts_with("{\"ok\":false"), "{line}");
+    let long = format!("GET /metrics HTTP/1.1\r\nX: {}", "x".repeat(REQUEST_LEN_MAX));
+    let mut stream = UnixStream::connect(&place.socket).unwrap();
+    stream.write_all(&long.as_bytes()[..=REQUEST_LEN_MAX]).unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 431 "), "{page}");
+}
+
 #[test]
 fn a_request_that_never_ends_costs_no_more_than_a_line() {
     let place = Place::new();

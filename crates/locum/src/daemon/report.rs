@@ -127,7 +127,7 @@ impl Reporter {
                 ns: gate.asked.neighbor_solicit + gate.asked.dad_solicit,
             },
             gate: flatten(gate),
-            stack: flatten(&service.stack),
+            stack: flatten(&service.stack.counters),
             queues: self.queues(service),
             link: self.link_counters(),
             heartbeat: flatten_named([("monitor", &flatten(&monitor.counters))])
@@ -189,13 +189,18 @@ fn replication(
         lag_entries: session.lag_entries,
         lag_bytes: session.lag_bytes,
     };
+    let (counters, lost) = (&service.counters, stack.counters.flows_lost);
     status::ReplicationStatus {
         protection: service.protection,
         position: service.position.0,
         followers: service.followers.iter().map(follower).collect(),
         frames_held: service.frames_held,
-        flows_carried: service.counters.flows_carried,
-        flows_lost: stack.counters.flows_lost,
+        flows_carried: counters.flows_carried,
+        flows_lost: lost.total(),
+        flows_lost_by: lost,
+        join_us: (counters.join_us > 0).then_some(counters.join_us),
+        snapshot_pause_max_us: (counters.snapshots_made > 0)
+            .then_some(counters.snapshot_pause_max_us),
     }
 }
 
@@ -203,6 +208,7 @@ fn services(config: &Config) -> Vec<status::ServiceStatus> {
     let service = |service: &config::Service| status::ServiceStatus {
         kind: service.service.kind().to_owned(),
         port: service.port,
+        replicated: service.replicate,
     };
     config.services.iter().map(service).collect()
 }

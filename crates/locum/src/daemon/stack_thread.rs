@@ -155,6 +155,7 @@ impl StackThread {
         self.half.set_leaving(now, leaving);
         self.half.set_active(now, self.words.active_peer());
         let more = self.half.poll(now);
+        self.half.note_turn(Clock.now() - now);
         self.words.set_position(self.half.position());
         let links = &self.links;
         // What followers must know leaves before the clients hear of it.

@@ -28,7 +28,12 @@ impl Check {
                 format!("{} is never without an answer for over {}", client.name(), bound(limit))
             }
             Check::NothingLost(client) => format!("{} loses no request", client.name()),
-            Check::ConnectionKept(client) => format!("{} keeps its connection", client.name()),
+            Check::ConnectionsKept(limit) => {
+                format!("connections go on, none silent for over {}", bound(limit))
+            }
+            Check::ProtectedWithin(limit) => {
+                format!("the group is protected within {}", bound(limit))
+            }
             Check::OnlyTheActiveAnswers => "only the active node answers ARP and NDP".to_owned(),
             Check::OverlapAtMost(Duration::ZERO) => "never two active at once".to_owned(),
             Check::OverlapAtMost(limit) => {
@@ -50,7 +55,8 @@ impl Check {
             Check::ActiveWithin(limit) => active_within(limit, timeline, scene),
             Check::SilenceAtMost(client, limit) => silence_at_most(client, limit, timeline, scene),
             Check::NothingLost(client) => nothing_lost(client, timeline, scene),
-            Check::ConnectionKept(client) => connection_kept(client, timeline, scene),
+            Check::ConnectionsKept(limit) => connections_kept(limit, timeline, scene),
+            Check::ProtectedWithin(limit) => protected_within(limit, timeline, scene),
             Check::OnlyTheActiveAnswers => only_the_active_answers(scene),
             Check::OverlapAtMost(limit) => overlap_at_most(limit, timeline, scene),
             Check::YieldsWithin(limit) => yields_within(limit, timeline, scene),
@@ -92,11 +98,26 @@ fn nothing_lost(client: Client, timeline: &Timeline, scene: &Scene) -> Verdict {
     (lost == 0 && sent > 0, format!("{lost} of {sent}"))
 }
 
-fn connection_kept(client: Client, timeline: &Timeline, scene: &Scene) -> Verdict {
-    let Some(lane) = timeline.client(client) else { return (false, "never asked".to_owned()) };
-    match lane.reconnection(scene) {
-        None => (lane.sent(scene) > 0, format!("{} requests on it", lane.sent(scene))),
-        Some((at, _)) => (false, format!("lost at {}", seconds(at))),
+fn connections_kept(limit: Duration, timeline: &Timeline, scene: &Scene) -> Verdict {
+    let connected = || timeline.clients.iter().filter(|lane| lane.client.is_connected());
+    let silences = connected().map(|lane| lane.silence(scene).map(|silence| silence.length));
+    // One that was never answered is worse than any other.
+    let longest = silences.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
+    let Some(longest) = longest else { return (false, "not all were answered".to_owned()) };
+    let lost = connected().filter(|lane| lane.reconnection(scene).is_some()).count();
+    let wrong: usize = connected().map(|lane| lane.wrong(scene)).sum();
+    let figure = match (lost, wrong) {
+        (0, 0) => format!("{} do, {}", connected().count(), millis(longest)),
+        (lost, wrong) => format!("{lost} lost, {wrong} wrong bytes"),
+    };
+    (lost == 0 && wrong == 0 && longest <= limit, figure)
+}
+
+fn protected_within(limit: Duration, timeline: &Timeline, scene: &Scene) -> Verdict {
+    match timeline.protected_after(scene) {
+        Some(Duration::ZERO) => (true, "always".to_owned()),
+        Some(after) => (after <= limit, format!("after {}", millis(after))),
+        None => (false, "it is not".to_owned()),
     }
 }
 

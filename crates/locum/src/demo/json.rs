@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::script::Action;
 use super::summary::Summary;
-use super::timeline::{Condition, Entry, NodeView, What};
+use super::timeline::{Condition, Copies, Entry, NodeView, What};
 
 /// One entry as an object.
 pub(super) fn entry(entry: &Entry) -> Value {
@@ -34,6 +34,8 @@ pub(super) fn summary(summary: &Summary) -> Value {
                 "active": row.successor.map(|(node, _)| node),
                 "taken_over_after_ms": row.successor.map(|(_, after)| ms(after)),
                 "overlap_ms": ms(row.overlap),
+                "protected_after_ms": row.protected_after.map(ms),
+                "copies": copies(row.copies),
                 "clients": clients,
                 "held": row.held,
             })
@@ -43,6 +45,10 @@ pub(super) fn summary(summary: &Summary) -> Value {
         ("acts", json!(acts)),
         ("checks", json!(summary.checks)),
         ("failed", json!(summary.failed)),
+        ("connections", json!(summary.connections.kept + summary.connections.lost)),
+        ("connections_lost", json!(summary.connections.lost)),
+        ("wrong_bytes", json!(summary.connections.wrong)),
+        ("copies", copies(summary.copies)),
         ("frames_checked", json!(summary.leaks.checked)),
         ("frames_leaked", json!(summary.leaks.leaked)),
         ("lag_max_ms", json!(ms(summary.lag))),
@@ -115,6 +121,20 @@ fn event(what: &What) -> (&'static str, Vec<Field>) {
                 ("sequence", json!(sequence)),
             ],
         ),
+        What::Protection { node, protection, followers } => {
+            let fields = vec![
+                ("node", json!(node)),
+                ("protection", json!(protection)),
+                ("followers", json!(followers)),
+            ];
+            ("protection", fields)
+        }
+        What::Carried { node, flows } => {
+            ("carried-over", vec![("node", json!(node)), ("flows", json!(flows))])
+        }
+        What::FlowsLost { node, lost } => {
+            ("flows-lost", vec![("node", json!(node)), ("flows_lost", json!(lost))])
+        }
         What::ConnectionLost { client } => {
             ("connection-lost", vec![("client", json!(client.name()))])
         }
@@ -133,7 +153,8 @@ fn event(what: &What) -> (&'static str, Vec<Field>) {
                 "announcements_arp": frames.announcements_arp,
                 "announcements_na": frames.announcements_na,
             });
-            ("seen", vec![("clients", json!(clients)), ("frames", frames)])
+            let copies = copies(report.copies);
+            ("seen", vec![("clients", json!(clients)), ("copies", copies), ("frames", frames)])
         }
         What::Checked(outcome) => (
             "check",
@@ -153,6 +174,15 @@ fn client(report: &super::timeline::ClientReport) -> Value {
         "lost": report.lost,
         "connection_lost": report.reconnected.is_some(),
         "reconnected_after_ms": report.reconnected.flatten().map(ms),
+    })
+}
+
+fn copies(copies: Copies) -> Value {
+    json!({
+        "flows_carried": copies.carried,
+        "flows_lost": copies.lost,
+        "lag_entries_max": copies.lag_entries,
+        "lag_bytes_max": copies.lag_bytes,
     })
 }
 

@@ -1,6 +1,8 @@
 //! The stage: the world with its nodes and clients, the hands that follow the script, and the eyes
 //! that write down what happens.
 
+mod copies;
+
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -9,18 +11,21 @@ use std::time::Duration;
 use locum_gate::virtual_mac;
 use locum_monitor::Event;
 use locum_sim::{
-    ECHO_PORT, Host, HostId, Lan, NodeIndex, NodeState, Program, Record, World, WorldEventKind,
+    ECHO_PORT, Host, HostId, KV_PORT, Lan, NodeIndex, NodeState, Program, Record, TcpHabits, World,
+    WorldEventKind,
 };
+use locum_stack::FlowsLost;
 use locum_types::{Cause, Instant, Mode, NodeId, Term};
 use locum_wire::{Beat, Intent};
-use smoltcp::wire::IpAddress;
+use smoltcp::iface::SocketSet;
+use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use super::pace::Pace;
 use super::script::{self, Act, Action, Client};
 use super::sniffer::{Kind, Seen, Sender, Sniffer};
 use super::timeline::{
-    ClientLane, Condition, Deed, Entry, FrameCounts, Leaks, NodeLane, NodeView, Report, Scene,
-    Timeline, What,
+    ClientLane, Condition, Copies, Deed, Entry, FrameCounts, Leaks, NodeLane, NodeView, Report,
+    Scene, Timeline, What,
 };
 
 /// A silence is told when it was longer than this many requests.
@@ -56,20 +61,29 @@ struct Member {
     unannounced: bool,
     /// Whether its first probe in this act is still to come.
     unprobed: bool,
+    /// What it has said so far of connections that go on with it, and of those that do not.
+    carried: u64,
+    lost: FlowsLost,
 }
 
 /// A client with how much of its record was read.
 struct Watched {
     client: Client,
     host: HostId,
+    /// Its place among the programs of the machine.
+    program: usize,
     answers: usize,
     connections_lost: usize,
 }
 
 impl Watched {
+    fn record<'a>(&self, world: &'a World) -> &'a Record {
+        world.host(self.host).programs()[self.program].record()
+    }
+
     /// Adds what is new in the record since the last time.
-    fn read(&mut self, record: &Record, news: &mut Vec<What>) {
-        let client = self.client;
+    fn read(&mut self, world: &World, news: &mut Vec<What>) {
+        let (client, record) = (self.client, self.record(world));
         let lost = record.connections_lost().len();
         if lost > std::mem::replace(&mut self.connections_lost, lost) {
             news.push(What::ConnectionLost { client });
@@ -90,6 +104,8 @@ struct Stage<'a> {
     members: Vec<Member>,
     watched: Vec<Watched>,
     timeline: Timeline,
+    /// What came of connections in this act.
+    copies: Copies,
     /// Events of the world that were read.
     events: usize,
     beats: bool,
@@ -119,6 +135,7 @@ impl<'a> Stage<'a> {
             members: Vec::new(),
             watched: Vec::new(),
             timeline: Timeline::default(),
+            copies: Copies::default(),
             events: 0,
             beats,
             pace,
@@ -146,7 +163,7 @@ impl<'a> Stage<'a> {
     /// Judges an act, and keeps it.
     fn end(&mut self, act: &'static Act, playing: Playing) -> io::Result<()> {
         for (lane, watched) in self.timeline.clients.iter_mut().zip(&self.watched) {
-            lane.record = self.world.host(watched.host).programs()[0].record().clone();
+            lane.record = watched.record(&self.world).clone();
         }
         let spoken = playing.victim.map(|victim| self.spoken(victim));
         let leaks = self.world.leaks();
@@ -158,9 +175,11 @@ impl<'a> Stage<'a> {
             frames: self.sniffer.borrow().counts().since(playing.frames),
             zombie_frames: playing.spoken.map_or(0, |before| spoken.unwrap_or(0) - before),
             leaks: Leaks { checked: leaks.checked(), leaked: leaks.count() },
+            copies: std::mem::take(&mut self.copies),
             outcomes: Vec::new(),
         };
-        let report = Report { clients: self.timeline.reports(&scene), frames: scene.frames };
+        let clients = self.timeline.reports(&scene);
+        let report = Report { clients, frames: scene.frames, copies: scene.copies };
         self.tell(What::Seen(report))?;
         for check in act.checks {
             let outcome = check.judge(&self.timeline, &scene);
@@ -235,27 +254,49 @@ impl<'a> Stage<'a> {
             let (id, port) = (self.world.id_of(index), self.world.jack_of(index).port);
             self.world.segment_mut().set_latency(port, script::CABLE);
             self.sniffer.borrow_mut().introduce(port, Sender::Node(id));
-            let member = Member { index, id, cut: false, unannounced: true, unprobed: true };
+            let member = Member {
+                index,
+                id,
+                cut: false,
+                unannounced: true,
+                unprobed: true,
+                carried: 0,
+                lost: FlowsLost::default(),
+            };
             self.timeline.nodes.push(NodeLane::new(id, self.view(&member)));
             self.members.push(member);
         }
     }
 
     fn start_clients(&mut self) {
+        for machine in 0..Client::MACHINES {
+            self.start_machine(machine);
+        }
+        self.watched.sort_by_key(|watched| watched.client.index());
+        for watched in &self.watched {
+            let record = watched.record(&self.world).clone();
+            self.timeline.clients.push(ClientLane { client: watched.client, record });
+        }
+    }
+
+    /// Starts a machine with its clients.
+    fn start_machine(&mut self, number: u8) {
         let now = self.world.now();
-        for client in Client::ALL {
-            let number = client.index() as u8;
-            let (mac, addresses) = (Lan::client_mac(number), Lan::client_addresses(number));
-            let seed = script::SEED + u64::from(number);
-            let mut host = Host::new(client.name(), mac, &addresses, seed, now);
-            host.run(|sockets| program(client, sockets, now));
-            let host = self.world.add_host(host);
-            let port = self.world.jack_of_host(host).port;
-            self.world.segment_mut().set_latency(port, script::CABLE);
-            self.sniffer.borrow_mut().introduce(port, Sender::Client(client));
-            let record = self.world.host(host).programs()[0].record().clone();
-            self.watched.push(Watched { client, host, answers: 0, connections_lost: 0 });
-            self.timeline.clients.push(ClientLane { client, record });
+        let (mac, addresses) = (Lan::client_mac(number), Lan::client_addresses(number));
+        let seed = script::SEED + u64::from(number);
+        let mut machine = Host::new(&format!("machine {number}"), mac, &addresses, seed, now);
+        let clients = Client::ALL.into_iter().filter(|client| client.machine() == number);
+        let programs: Vec<(Client, usize)> = clients
+            .map(|client| (client, machine.run(|sockets| program(client, sockets, now))))
+            .collect();
+        let host = self.world.add_host(machine);
+        let port = self.world.jack_of_host(host).port;
+        self.world.segment_mut().set_latency(port, script::CABLE);
+        let asks = programs.first().map(|&(client, _)| Sender::Client(client));
+        asks.into_iter().for_each(|asks| self.sniffer.borrow_mut().introduce(port, asks));
+        for (client, program) in programs {
+            let watched = Watched { client, host, program, answers: 0, connections_lost: 0 };
+            self.watched.push(watched);
         }
     }
 
@@ -273,6 +314,7 @@ impl<'a> Stage<'a> {
 
     fn look(&mut self) -> io::Result<()> {
         self.look_at_nodes()?;
+        self.look_at_copies()?;
         self.look_at_wire()?;
         self.look_at_clients()
     }
@@ -398,8 +440,7 @@ impl<'a> Stage<'a> {
     fn look_at_clients(&mut self) -> io::Result<()> {
         let mut news = Vec::new();
         for watched in &mut self.watched {
-            let record = self.world.host(watched.host).programs()[0].record();
-            watched.read(record, &mut news);
+            watched.read(&self.world, &mut news);
         }
         news.into_iter().try_for_each(|what| self.tell(what))
     }
@@ -452,16 +493,18 @@ fn same(one: &Seen, other: &Seen) -> bool {
     one.sender == other.sender && same_kind
 }
 
-fn program(
-    client: Client,
-    sockets: &mut smoltcp::iface::SocketSet<'static>,
-    start: Instant,
-) -> Program {
+fn program(client: Client, sockets: &mut SocketSet<'static>, start: Instant) -> Program {
     let (v4, v6) = (IpAddress::Ipv4(Lan::SERVICE_V4), IpAddress::Ipv6(Lan::SERVICE_V6));
     let every = client.every();
     match client {
         Client::Udp => Program::udp_echo(sockets, v4, ECHO_PORT, 40_000, every, start),
         Client::Ping => Program::ping(sockets, v6, every, 1, start),
         Client::Tcp => Program::tcp_echo(sockets, v4, ECHO_PORT, 50_000, every, start),
+        Client::Tcp6 => Program::tcp_echo(sockets, v6, ECHO_PORT, 50_000, every, start),
+        Client::Kv => {
+            let (remote, habits) = (IpEndpoint::new(v4, KV_PORT), TcpHabits::default());
+            let (who, when) = ((0, script::SEED), (every, start));
+            Program::kv(sockets, remote, 50_000, habits, who, when)
+        }
     }
 }

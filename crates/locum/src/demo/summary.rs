@@ -8,13 +8,16 @@ use locum_types::{Instant, NodeId};
 use super::check::{millis, seconds};
 use super::script::{Action, Client};
 use super::text::{Paint, Text};
-use super::timeline::{ClientReport, Leaks, Timeline};
+use super::timeline::{ClientReport, Copies, Leaks, Timeline};
 
 /// What the table needs to be understood.
-const NOTES: [&str; 2] = [
-    "Times are the longest without an answer. The TCP client has one connection, from the beginning to",
-    "the end: its next node knows every byte that it has seen.",
+const NOTES: [&str; 3] = [
+    "Times are the longest without an answer; protected: how soon another node had everything again.",
+    "tcp, tcp6 and kv have one connection each, from the beginning to the end: its next node knows every",
+    "byte that it has seen.",
 ];
+/// Columns of a time.
+const TIME: usize = 9;
 
 /// What the play came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,12 +26,37 @@ pub(super) struct Summary {
     pub(super) checks: usize,
     pub(super) failed: usize,
     pub(super) leaks: Leaks,
+    pub(super) connections: Connections,
+    /// What nodes say of them: sums, and the largest lag.
+    pub(super) copies: Copies,
     /// How long the play was, in its own time.
     pub(super) end: Instant,
     /// How long it took.
     pub(super) real: Duration,
     /// How far the nodes' clock was behind the real one at worst.
     pub(super) lag: Duration,
+}
+
+/// What clients saw of their connections.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Connections {
+    pub(super) kept: usize,
+    pub(super) lost: usize,
+    /// Bytes that were not what they must be.
+    pub(super) wrong: usize,
+}
+
+impl Connections {
+    fn of(timeline: &Timeline) -> Self {
+        let connected = || timeline.clients.iter().filter(|lane| lane.client.is_connected());
+        let lost = connected().filter(|lane| !lane.record.connections_lost().is_empty()).count();
+        let wrong = |scene| connected().map(|lane| lane.wrong(scene)).sum::<usize>();
+        Connections {
+            kept: connected().count() - lost,
+            lost,
+            wrong: timeline.scenes.iter().map(wrong).sum(),
+        }
+    }
 }
 
 /// What one act came to.
@@ -41,6 +69,9 @@ pub(super) struct Row {
     pub(super) successor: Option<(NodeId, Duration)>,
     /// How long two were active at once.
     pub(super) overlap: Duration,
+    /// How long after the fault another node had everything again.
+    pub(super) protected_after: Option<Duration>,
+    pub(super) copies: Copies,
     pub(super) clients: Vec<ClientReport>,
     pub(super) held: bool,
 }
@@ -55,6 +86,8 @@ impl Summary {
             fault: scene.fault().map(|deed| deed.action),
             successor: timeline.successor(scene),
             overlap: timeline.overlap(scene).map_or(Duration::ZERO, |overlap| overlap.total),
+            protected_after: timeline.protected_after(scene),
+            copies: scene.copies,
             clients: timeline.reports(scene),
             held: scene.outcomes.iter().all(|outcome| outcome.held),
         });
@@ -62,6 +95,8 @@ impl Summary {
             rows: rows.collect(),
             checks: outcomes().count(),
             failed: outcomes().filter(|outcome| !outcome.held).count(),
+            connections: Connections::of(timeline),
+            copies: sum(timeline.scenes.iter().map(|scene| scene.copies)),
             leaks: timeline.scenes.last().map(|scene| scene.leaks).unwrap_or_default(),
             end: timeline.end(),
             real,
@@ -77,12 +112,11 @@ impl Summary {
     /// The summary for people.
     pub(super) fn render(&self, text: Text) -> String {
         let mut out = format!("\n{}\n\n", text.paint(Paint::Bold, "What the clients noticed"));
-        let [udp, ping, tcp] = Client::ALL.map(Client::name);
-        let head = format!(
-            "  {:<11} {:<10} {:>10}   {udp:>9}   {ping:>9}   {tcp}",
-            "fault", "now active", "after"
-        );
-        let _ = writeln!(out, "{}", text.paint(Paint::Dim, head.trim_end()));
+        let mut head = format!("  {:<11} {:<10} {:>TIME$}", "fault", "now active", "after");
+        for column in Client::ALL.map(Client::name).into_iter().chain(["protected"]) {
+            let _ = write!(head, "  {column:>TIME$}");
+        }
+        let _ = writeln!(out, "{}", text.paint(Paint::Dim, &head));
         for row in self.rows.iter().filter(|row| row.fault.is_some()) {
             out.push_str(&row.render(text));
         }
@@ -91,6 +125,7 @@ impl Summary {
             let _ = writeln!(out, "  {}", text.paint(Paint::Dim, line));
         }
         out.push('\n');
+        let _ = writeln!(out, "  {}", self.connections());
         let _ = writeln!(out, "  {}", self.silence());
         let _ = writeln!(out, "  {}", self.overlaps());
         let _ = writeln!(out, "  {}", self.pace());
@@ -100,6 +135,15 @@ impl Summary {
         };
         let _ = writeln!(out, "\n{verdict}");
         out
+    }
+
+    fn connections(&self) -> String {
+        let Connections { kept, lost, wrong } = self.connections;
+        let Copies { carried, lost: flows_lost, .. } = self.copies;
+        format!(
+            "{} connections, {lost} lost, {wrong} wrong bytes; carried over {carried} times, {flows_lost}.",
+            kept + lost
+        )
     }
 
     fn silence(&self) -> String {
@@ -142,19 +186,28 @@ impl Row {
         };
         let silence = |client| {
             let report = self.clients.iter().find(|report| report.client == client);
-            report.and_then(|report| report.longest_silence).map_or("-".to_owned(), millis)
+            match report.map(|report| (report.reconnected, report.longest_silence)) {
+                Some((None, Some(silence))) => millis(silence),
+                Some((Some(_), _)) => "lost".to_owned(),
+                Some((None, None)) | None => "-".to_owned(),
+            }
         };
-        let tcp = self.clients.iter().find(|report| report.client == Client::Tcp);
-        let tcp = match tcp.and_then(|report| report.reconnected) {
-            None => format!("kept, {}", silence(Client::Tcp)),
-            Some(None) => "connection lost".to_owned(),
-            Some(Some(_)) => format!("new connection, {}", silence(Client::Tcp)),
-        };
-        format!(
-            "{} {fault:<11} {node:<10} {after:>10}   {:>9}   {:>9}   {tcp}\n",
-            text.sign(self.held),
-            silence(Client::Udp),
-            silence(Client::Ping),
-        )
+        let mut line = format!("{} {fault:<11} {node:<10} {after:>TIME$}", text.sign(self.held));
+        let protected = self.protected_after.map_or("no".to_owned(), millis);
+        for column in Client::ALL.map(silence).into_iter().chain([protected]) {
+            let _ = write!(line, "  {column:>TIME$}");
+        }
+        line + "\n"
     }
+}
+
+/// What came of connections in all acts, and the largest lag of all.
+fn sum(acts: impl Iterator<Item = Copies>) -> Copies {
+    acts.fold(Copies::default(), |mut sum, act| {
+        sum.carried += act.carried;
+        sum.lost += act.lost;
+        sum.lag_entries = sum.lag_entries.max(act.lag_entries);
+        sum.lag_bytes = sum.lag_bytes.max(act.lag_bytes);
+        sum
+    })
 }

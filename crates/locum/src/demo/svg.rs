@@ -1,6 +1,6 @@
 //! The timeline as a picture: one self-contained SVG, legible on light and on dark pages.
 //!
-//! Above, the whole play: a lane for each node, coloured by its mode, and one for each client.
+//! Above, the whole play: a lane for each node, coloured by its mode, one for what would survive, and one for each client.
 //! Below, the moments around each fault, all on one scale, with every single answer.
 
 mod canvas;
@@ -12,12 +12,13 @@ use locum_types::{Instant, Mode};
 
 use self::canvas::{Anchor, Canvas, Rect, Scale};
 use super::check::millis;
-use super::script::Client;
 use super::summary::Summary;
-use super::timeline::{ClientLane, Condition, NodeLane, NodeView, Scene, Silence, Timeline};
+use super::timeline::{
+    ClientLane, Condition, Copies, NodeLane, NodeView, Scene, Silence, Timeline,
+};
 
 const WIDTH: f64 = 1000.0;
-const HEIGHT: f64 = 530.0;
+const HEIGHT: f64 = 668.0;
 const MARGIN: f64 = 28.0;
 
 /// The whole play: where its lanes begin, and how high they are.
@@ -25,15 +26,17 @@ const LANES_LEFT: f64 = 92.0;
 const LANES_TOP: f64 = 108.0;
 const NODE_PITCH: f64 = 24.0;
 const NODE_BAR: f64 = 16.0;
+const SHIELD_BAR: f64 = 6.0;
 const CLIENT_PITCH: f64 = 23.0;
 const CLIENT_BAR: f64 = 6.0;
 
 /// The close-ups.
-const PANELS_TOP: f64 = 326.0;
+const PANELS_TOP: f64 = 396.0;
 const PANEL_GAP: f64 = 18.0;
 const PANEL_LEFT: f64 = 36.0;
 const PANEL_NODE_PITCH: f64 = 13.0;
 const PANEL_NODE_BAR: f64 = 9.0;
+const PANEL_SHIELD_BAR: f64 = 4.0;
 const PANEL_CLIENT_PITCH: f64 = 22.0;
 const TICK: f64 = 8.0;
 /// What a close-up shows before its fault.
@@ -59,12 +62,16 @@ fn head(canvas: &mut Canvas, summary: &Summary) {
         0 => format!("all {} checks held", summary.checks),
         failed => format!("{failed} of {} checks failed", summary.checks),
     };
-    let leaks = summary.leaks;
+    let (leaks, connections) = (summary.leaks, summary.connections);
     let subtitle = format!(
-        "locum demo: {faults} faults, {verdict}, {} of {} frames leaked",
-        leaks.leaked, leaks.checked
+        "locum demo: {faults} faults; {} connections, {} lost, {} wrong bytes",
+        connections.kept + connections.lost,
+        connections.lost,
+        connections.wrong
     );
     canvas.text(MARGIN, 61.0, Anchor::Start, "muted", &subtitle);
+    let oracle = format!("{verdict}; {} of {} frames leaked", leaks.leaked, leaks.checked);
+    canvas.text(MARGIN, 77.0, Anchor::Start, "muted", &oracle);
     legend(canvas);
 }
 
@@ -88,6 +95,12 @@ fn legend(canvas: &mut Canvas) {
     x += 2.0 * 72.0;
     canvas.rect(Rect { x, y: 54.0, width: 14.0, height: CLIENT_BAR }, "silence", None);
     canvas.text(x + 19.0, 61.0, Anchor::Start, "small", "without an answer");
+    let mut x = WIDTH - MARGIN - 6.0 * 72.0;
+    for (class, words) in [("protected", "protected"), ("unprotected", "unprotected")] {
+        canvas.rect(Rect { x, y: 70.0, width: 14.0, height: SHIELD_BAR }, class, None);
+        canvas.text(x + 19.0, 77.0, Anchor::Start, "small", words);
+        x += if class == "protected" { 72.0 } else { 2.0 * 72.0 };
+    }
 }
 
 /// The upper half.
@@ -95,7 +108,8 @@ fn whole(canvas: &mut Canvas, timeline: &Timeline) {
     let end = timeline.end();
     let scale = Scale::new(Instant::ZERO, end, LANES_LEFT, WIDTH - MARGIN);
     let nodes_height = timeline.nodes.len() as f64 * NODE_PITCH;
-    let clients_top = LANES_TOP + nodes_height + 8.0;
+    let shield_top = LANES_TOP + nodes_height;
+    let clients_top = shield_top + SHIELD_BAR + 8.0;
     let bottom = clients_top + timeline.clients.len() as f64 * CLIENT_PITCH;
     seconds_axis(canvas, scale, end, bottom);
     for (index, lane) in timeline.nodes.iter().enumerate() {
@@ -104,6 +118,8 @@ fn whole(canvas: &mut Canvas, timeline: &Timeline) {
         canvas.text(LANES_LEFT - 12.0, y + 12.5, Anchor::End, "label", &label);
         node_lane(canvas, scale, lane, y, NODE_BAR);
     }
+    canvas.text(LANES_LEFT - 12.0, shield_top + 6.5, Anchor::End, "tick", "protection");
+    shield(canvas, scale, timeline, (shield_top, SHIELD_BAR));
     for (index, lane) in timeline.clients.iter().enumerate() {
         let y = clients_top + index as f64 * CLIENT_PITCH;
         canvas.text(LANES_LEFT - 12.0, y + 19.0, Anchor::End, "label", lane.client.name());
@@ -133,6 +149,18 @@ fn node_lane(canvas: &mut Canvas, scale: Scale, lane: &NodeLane, y: f64, height:
         if span.view.cut && span.view.condition != Condition::Dead {
             canvas.rect(rect, "cut", None);
         }
+    }
+}
+
+/// Whether another node has everything.
+fn shield(canvas: &mut Canvas, scale: Scale, timeline: &Timeline, (y, height): (f64, f64)) {
+    for span in timeline.protection.spans(scale.until()) {
+        let (Some(protection), Some((x, width))) = (span.view, scale.extent(span.from, span.until))
+        else {
+            continue;
+        };
+        let class = if protection.is_good() { "protected" } else { "unprotected" };
+        canvas.rect(Rect { x, y, width: width.max(1.0), height }, class, None);
     }
 }
 
@@ -215,12 +243,11 @@ fn close_ups(canvas: &mut Canvas, timeline: &Timeline) {
     }
 }
 
-/// How much to show after each fault: the longest silence of a client that keeps no connection.
+/// How much to show after each fault: the longest silence of a client.
 fn window(timeline: &Timeline, faults: &[&Scene]) -> Duration {
-    let silences = faults.iter().flat_map(|scene| {
-        let clients = [Client::Udp, Client::Ping].into_iter();
-        clients.filter_map(|client| timeline.client(client)?.silence(scene))
-    });
+    let silences = faults
+        .iter()
+        .flat_map(|scene| timeline.clients.iter().filter_map(|lane| lane.silence(scene)));
     let longest = silences.map(|silence| silence.length).max().unwrap_or_default();
     let step = Duration::from_millis(10);
     let steps = (longest + step).as_millis().div_ceil(step.as_millis());
@@ -236,8 +263,9 @@ fn panel(
 ) {
     let Some(fault) = scene.fault() else { return };
     let rows = timeline.nodes.len() as f64 * PANEL_NODE_PITCH;
-    let nodes_top = PANELS_TOP + 46.0;
-    let clients_top = nodes_top + rows + 6.0;
+    let nodes_top = PANELS_TOP + 62.0;
+    let shield_top = nodes_top + rows;
+    let clients_top = shield_top + PANEL_SHIELD_BAR + 6.0;
     let bottom = clients_top + timeline.clients.len() as f64 * PANEL_CLIENT_PITCH;
     let frame = Rect { x: left, y: PANELS_TOP, width, height: bottom - PANELS_TOP + 24.0 };
     canvas.rect(frame, "panel", Some(6.0));
@@ -249,6 +277,9 @@ fn panel(
         (_, None) | (None, _) => "nobody takes over".to_owned(),
     };
     canvas.text(left + 10.0, PANELS_TOP + 35.0, Anchor::Start, "small", &outcome);
+    let Copies { carried, lost, .. } = scene.copies;
+    let fate = format!("{carried} connections go on, {lost}");
+    canvas.text(left + 10.0, PANELS_TOP + 51.0, Anchor::Start, "small", &fate);
     let window = (fault.at.saturating_sub(BEFORE), fault.at + after);
     let scale = Scale::new(window.0, window.1, left + PANEL_LEFT + 10.0, left + width - 10.0);
     millis_axis(canvas, scale, fault.at, after, (nodes_top, bottom));
@@ -258,6 +289,7 @@ fn panel(
         canvas.text(scale.left() - 7.0, y + 8.5, Anchor::End, "tick", &label);
         node_lane(canvas, scale, lane, y, PANEL_NODE_BAR);
     }
+    shield(canvas, scale, timeline, (shield_top, PANEL_SHIELD_BAR));
     for (index, lane) in timeline.clients.iter().enumerate() {
         let y = clients_top + index as f64 * PANEL_CLIENT_PITCH;
         canvas.text(scale.left() - 7.0, y + 19.5, Anchor::End, "tick", lane.client.name());

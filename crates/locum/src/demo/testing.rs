@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use locum_sim::Record;
-use locum_types::{Cause, Instant, Mode, NodeId, ResignReason, Term};
+use locum_stack::FlowsLost;
+use locum_types::{Cause, Instant, Mode, NodeId, Protection, ResignReason, Term};
 
 use super::script::{ACTS, Action, Check, Client};
 use super::summary::Summary;
 use super::timeline::{
-    ClientLane, Condition, Deed, Entry, FrameCounts, Leaks, NodeLane, NodeView, Report, Scene,
-    Timeline, What,
+    ClientLane, Condition, Copies, Deed, Entry, FrameCounts, Leaks, NodeLane, NodeView, Report,
+    Scene, Timeline, What,
 };
 
 pub(super) fn at(millis: u64) -> Instant {
@@ -66,8 +67,19 @@ pub(super) fn timeline() -> Timeline {
         client(Client::Udp, 100..103),
         client(Client::Ping, 100..104),
         client(Client::Tcp, 100..152),
+        client(Client::Tcp6, 100..104),
+        client(Client::Kv, 100..106),
     ];
-    let mut timeline = Timeline { nodes, clients, scenes: Vec::new() };
+    let mut timeline = Timeline { nodes, clients, ..Timeline::default() };
+    for (millis, protection) in [
+        (30, Some(Protection::Unprotected)),
+        (35, Some(Protection::Protected)),
+        (100, None),
+        (101, Some(Protection::Unprotected)),
+        (121, Some(Protection::Protected)),
+    ] {
+        assert!(timeline.protection.note(at(millis), protection));
+    }
     let start = Deed { at: at(40), action: Action::StartClients, node: None };
     let kill = vec![deed(100, Action::Kill), deed(150, Action::Restart)];
     for (act, window, deeds) in [(0, (0, 90), vec![start]), (1, (90, 200), kill)] {
@@ -79,6 +91,7 @@ pub(super) fn timeline() -> Timeline {
             frames: frames(),
             zombie_frames: 0,
             leaks: Leaks { checked: 1_000, leaked: 0 },
+            copies: if act == 0 { Copies::default() } else { copies() },
             outcomes: Vec::new(),
         };
         let judge = |check: &Check| check.judge(&timeline, &scene);
@@ -86,6 +99,11 @@ pub(super) fn timeline() -> Timeline {
         timeline.scenes.push(Scene { outcomes, ..scene });
     }
     timeline
+}
+
+pub(super) fn copies() -> Copies {
+    let lost = FlowsLost { refused: 1, ..FlowsLost::default() };
+    Copies { carried: 3, lost, lag_entries: 12, lag_bytes: 840 }
 }
 
 pub(super) fn frames() -> FrameCounts {
@@ -129,7 +147,9 @@ pub(super) fn entries() -> Vec<Entry> {
     let frozen = NodeView { condition: Condition::Frozen, cut: false };
     let fenced =
         What::Changed { node: one, to: Mode::Fenced, cause: None, term: None, detection: None };
-    let report = Report { clients: timeline.reports(&timeline.scenes[1]), frames: frames() };
+    let clients = timeline.reports(&timeline.scenes[1]);
+    let report = Report { clients, frames: frames(), copies: copies() };
+    let protection = |protection, followers| What::Protection { node: two, protection, followers };
     let silence = Duration::from_micros(4_100);
     let failed = super::check::Outcome {
         promise: "two active at once for no more than 1 ms".to_owned(),
@@ -147,7 +167,11 @@ pub(super) fn entries() -> Vec<Entry> {
         entry(100_550, during, What::Probed { node: two }),
         entry(101_000, after, changed),
         entry(101_000, after, What::Announced { node: two, arp: 2, na: 1 }),
+        entry(101_000, after, What::Carried { node: two, flows: 3 }),
+        entry(101_000, after, protection(Protection::Unprotected, vec![])),
+        entry(102_000, after, What::FlowsLost { node: two, lost: copies().lost }),
         entry(104_100, after, What::AnsweredAgain { client: Client::Udp, silence }),
+        entry(121_000, after, protection(Protection::Protected, vec![node(3)])),
         entry(150_000, after, What::ConnectionLost { client: Client::Tcp }),
         entry(160_000, [cut, frozen, running(Mode::Fenced)], fenced),
         entry(200_000, after, What::Seen(report)),

@@ -2,11 +2,13 @@
 
 use std::fmt::Write;
 
-use locum_types::{Cause, Mode, NodeId, Term};
+use locum_types::{Cause, Mode, NodeId, Protection, Term};
 
 use super::check::{Outcome, millis, seconds};
 use super::script::{self, Act, Action};
-use super::timeline::{ClientReport, Condition, Deed, Entry, FrameCounts, NodeView, Report, What};
+use super::timeline::{
+    ClientReport, Condition, Copies, Deed, Entry, FrameCounts, NodeView, Report, What,
+};
 
 /// Columns of the terminal that a line may take.
 pub(super) const WIDTH: usize = 100;
@@ -119,6 +121,20 @@ impl Text {
                 let words = format!("beat {from} → {to}  {mode:<8} term {term}  seq {sequence}");
                 self.aside(entry, &words)
             }
+            What::Protection { node, protection, followers } => {
+                let is_good = protection.is_good();
+                let paint = if is_good { Paint::Green } else { Paint::Yellow };
+                let words = protected(*node, *protection, followers);
+                self.line(entry, Columns::Symbols, Some(paint), &words)
+            }
+            What::Carried { node, flows } => {
+                let words = format!("node {node} goes on with {flows} connections");
+                self.line(entry, Columns::Symbols, Some(Paint::Green), &words)
+            }
+            What::FlowsLost { node, lost } => {
+                let words = format!("node {node} cannot go on with all connections: {lost}");
+                self.line(entry, Columns::Symbols, Some(Paint::Red), &words)
+            }
             What::ConnectionLost { client } => {
                 let words = format!("{} lost its connection", client.name());
                 self.line(entry, Columns::Symbols, Some(Paint::Red), &words)
@@ -179,9 +195,10 @@ impl Text {
             let name = self.paint(Paint::Cyan, &format!("{:<5}", client.client.name()));
             let _ = writeln!(text, "{:LEFT$}{name}  {words}", "", LEFT = TIME_WIDTH + 3);
         }
-        let name = self.paint(Paint::Cyan, "wire ");
-        let _ =
-            writeln!(text, "{:LEFT$}{name}  {}", "", wire(report.frames), LEFT = TIME_WIDTH + 3);
+        for (name, words) in [("log  ", log(report.copies)), ("wire ", wire(report.frames))] {
+            let name = self.paint(Paint::Cyan, name);
+            let _ = writeln!(text, "{:LEFT$}{name}  {words}", "", LEFT = TIME_WIDTH + 3);
+        }
         text
     }
 
@@ -305,6 +322,23 @@ fn saw(report: &ClientReport) -> String {
             format!("{silence}   connection lost, new one after {}", millis(after))
         }
     }
+}
+
+/// Whether the active node is protected, and by whom.
+fn protected(node: NodeId, protection: Protection, followers: &[NodeId]) -> String {
+    match followers {
+        [] => format!("node {node} is {protection}: nobody else has everything"),
+        [follower] => format!("node {node} is {protection}: node {follower} has everything"),
+        [_, _, ..] => format!("node {node} is {protection}: the others have everything"),
+    }
+}
+
+fn log(copies: Copies) -> String {
+    let Copies { carried, lost, lag_entries, lag_bytes } = copies;
+    format!(
+        "{carried} connections carried over, {lost}; \
+         followers {lag_entries} entries ({lag_bytes} bytes) behind at most"
+    )
 }
 
 fn wire(frames: FrameCounts) -> String {

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use locum_sim::Record;
-use locum_types::{Cause, Instant, Mode, NodeId, Term};
+use locum_stack::FlowsLost;
+use locum_types::{Cause, Instant, Mode, NodeId, Protection, Term};
 
 use super::check::Outcome;
 use super::script::{Act, Action, Client};
@@ -35,29 +36,28 @@ impl NodeView {
     }
 }
 
-/// A node that stayed the same for a while.
+/// Something that stayed the same for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct Span<T> {
     pub(super) from: Instant,
     pub(super) until: Instant,
-    pub(super) view: NodeView,
+    pub(super) view: T,
 }
 
-/// One node through the whole play.
+/// Something through the whole play.
 #[derive(Clone, Debug)]
-pub(super) struct NodeLane {
-    pub(super) id: NodeId,
-    changes: Vec<(Instant, NodeView)>,
+pub(super) struct Course<T> {
+    changes: Vec<(Instant, T)>,
 }
 
-impl NodeLane {
-    /// A node that is `view` from the beginning.
-    pub(super) fn new(id: NodeId, view: NodeView) -> Self {
-        NodeLane { id, changes: vec![(Instant::ZERO, view)] }
+impl<T: Copy + PartialEq> Course<T> {
+    /// Something that is `view` from the beginning.
+    fn new(view: T) -> Self {
+        Course { changes: vec![(Instant::ZERO, view)] }
     }
 
-    /// Notes how the node is at `at`; true if it was different before.
-    pub(super) fn note(&mut self, at: Instant, view: NodeView) -> bool {
+    /// Notes how it is at `at`; true if it was different before.
+    pub(super) fn note(&mut self, at: Instant, view: T) -> bool {
         let changed = self.view() != view;
         if changed {
             self.changes.push((at, view));
@@ -65,19 +65,54 @@ impl NodeLane {
         changed
     }
 
-    /// The node at the end.
-    pub(super) fn view(&self) -> NodeView {
-        self.changes.last().expect("a lane begins with a view").1
+    /// How it is at the end.
+    pub(super) fn view(&self) -> T {
+        self.changes.last().expect("a course begins with a view").1
     }
 
-    /// What the node was, one thing after another, until `end`. What lasted no time is left out.
-    pub(super) fn spans(&self, end: Instant) -> impl Iterator<Item = Span> {
+    /// What it was, one thing after another, until `end`. What lasted no time is left out.
+    pub(super) fn spans(&self, end: Instant) -> impl Iterator<Item = Span<T>> {
         let ends = self.changes.iter().skip(1).map(|&(at, _)| at).chain([end]);
         let spans = self.changes.iter().zip(ends).map(move |(&(from, view), until)| {
             let until = until.min(end);
             Span { from, until, view }
         });
         spans.filter(|span| span.from < span.until)
+    }
+}
+
+impl<T: Copy + PartialEq + Default> Default for Course<T> {
+    fn default() -> Self {
+        Course::new(T::default())
+    }
+}
+
+/// One node through the whole play.
+#[derive(Clone, Debug)]
+pub(super) struct NodeLane {
+    pub(super) id: NodeId,
+    course: Course<NodeView>,
+}
+
+impl NodeLane {
+    /// A node that is `view` from the beginning.
+    pub(super) fn new(id: NodeId, view: NodeView) -> Self {
+        NodeLane { id, course: Course::new(view) }
+    }
+
+    /// Notes how the node is at `at`; true if it was different before.
+    pub(super) fn note(&mut self, at: Instant, view: NodeView) -> bool {
+        self.course.note(at, view)
+    }
+
+    /// The node at the end.
+    pub(super) fn view(&self) -> NodeView {
+        self.course.view()
+    }
+
+    /// What the node was, one thing after another, until `end`.
+    pub(super) fn spans(&self, end: Instant) -> impl Iterator<Item = Span<NodeView>> {
+        self.course.spans(end)
     }
 }
 
@@ -112,6 +147,13 @@ impl ClientLane {
     /// Requests sent within an act and never answered, of those that [`sent`](Self::sent) counts.
     pub(super) fn lost(&self, scene: &Scene) -> usize {
         self.record.lost_between(scene.from, self.last_call(scene))
+    }
+
+    /// Bytes within an act that were not what they must be. After one that is changed no further is looked at.
+    pub(super) fn wrong(&self, scene: &Scene) -> usize {
+        let corrupt = self.record.corruptions().iter().map(|(at, _)| *at);
+        let garbled = self.record.garbled().iter().map(|garbled| garbled.at);
+        corrupt.chain(garbled).filter(|at| *at >= scene.from && *at < scene.until).count()
     }
 
     fn last_call(&self, scene: &Scene) -> Instant {
@@ -172,6 +214,18 @@ pub(super) struct Leaks {
     pub(super) leaked: u64,
 }
 
+/// What came of connections in an act, and how far followers were behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Copies {
+    /// Connections that were to go on with another node.
+    pub(super) carried: u64,
+    /// Those that could not.
+    pub(super) lost: FlowsLost,
+    /// The most entries of the log that a follower in sync had not confirmed, and the most bytes.
+    pub(super) lag_entries: u64,
+    pub(super) lag_bytes: u64,
+}
+
 /// A step as it was carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Deed {
@@ -194,10 +248,16 @@ pub(super) struct Scene {
     pub(super) zombie_frames: u64,
     /// The oracle's count from the beginning of the play to the end of this act.
     pub(super) leaks: Leaks,
+    pub(super) copies: Copies,
     pub(super) outcomes: Vec<Outcome>,
 }
 
 impl Scene {
+    /// When its first fault came, or when it began.
+    pub(super) fn begins(&self) -> Instant {
+        self.fault().map_or(self.from, |deed| deed.at)
+    }
+
     /// Who the act was played on.
     pub(super) fn victim(&self) -> Option<NodeId> {
         self.deeds.iter().find_map(|deed| deed.node)
@@ -209,10 +269,12 @@ impl Scene {
     }
 }
 
-/// Everything that happened, in three views: node by node, client by client, act by act.
+/// Everything that happened, in four views: node by node, the group, client by client, act by act.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Timeline {
     pub(super) nodes: Vec<NodeLane>,
+    /// What would survive, by what the active node says that clients reach; `None`: there is none.
+    pub(super) protection: Course<Option<Protection>>,
     pub(super) clients: Vec<ClientLane>,
     pub(super) scenes: Vec<Scene>,
 }
@@ -230,7 +292,7 @@ impl Timeline {
 
     /// Who became active first in an act, other than its victim, and how long after its fault.
     pub(super) fn successor(&self, scene: &Scene) -> Option<(NodeId, Duration)> {
-        let since = scene.fault().map_or(scene.from, |deed| deed.at);
+        let since = scene.begins();
         let others = self.nodes.iter().filter(|lane| Some(lane.id) != scene.victim());
         let activations = others.filter_map(|lane| {
             let mut spans = lane.spans(scene.until);
@@ -246,6 +308,13 @@ impl Timeline {
             lane.spans(scene.until).last().is_some_and(|span| span.view.is_active())
         });
         active.map(|lane| lane.id).collect()
+    }
+
+    /// For how long after its fault the group was not protected, if it is at the end of the act.
+    pub(super) fn protected_after(&self, scene: &Scene) -> Option<Duration> {
+        let last = self.protection.spans(scene.until).last()?;
+        let is_protected = last.view == Some(Protection::Protected);
+        is_protected.then(|| last.from.max(scene.begins()) - scene.begins())
     }
 
     /// How long in an act two nodes or more were active, in all, and when that ended.
@@ -326,6 +395,12 @@ pub(super) enum What {
     Announced { node: NodeId, arp: u64, na: u64 },
     /// One beat.
     Beat { from: NodeId, to: NodeId, mode: Mode, term: Term, sequence: u64 },
+    /// The active node is protected now, by those that have everything, or not any more.
+    Protection { node: NodeId, protection: Protection, followers: Vec<NodeId> },
+    /// A node that has become active goes on with connections of the one before it.
+    Carried { node: NodeId, flows: u64 },
+    /// It could not go on with these.
+    FlowsLost { node: NodeId, lost: FlowsLost },
     /// A client lost its connection.
     ConnectionLost { client: Client },
     /// A client got an answer again after a silence.
@@ -341,6 +416,7 @@ pub(super) enum What {
 pub(super) struct Report {
     pub(super) clients: Vec<ClientReport>,
     pub(super) frames: FrameCounts,
+    pub(super) copies: Copies,
 }
 
 /// What one client saw of an act.

@@ -4,14 +4,17 @@
 //! changes its name, unit or meaning. Everything is a plain value; instants of the node's monotonic
 //! clock mean nothing to a reader, so ages are given instead.
 //!
-//! [`counters`] flattens the counters of any layer, [`risk`] judges a status, [`table`] renders it for people.
+//! [`counters`] flattens the counters of any layer, [`risk`] judges a status, [`table`] renders it for people,
+//! [`metrics`] for Prometheus.
 
 pub mod counters;
+pub mod metrics;
 pub mod risk;
 pub mod table;
 
 use std::collections::BTreeMap;
 
+use locum_stack::FlowsLost;
 use locum_types::{Health, Mode, Protection};
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +104,21 @@ pub struct NodeStatus {
     pub warden: bool,
 }
 
+impl NodeStatus {
+    /// What each part of the node has counted, by its name.
+    pub const fn parts(&self) -> [(&'static str, &Counters); 7] {
+        [
+            ("gate", &self.gate),
+            ("stack", &self.stack),
+            ("queues", &self.queues),
+            ("link", &self.link),
+            ("log", &self.log),
+            ("heartbeat", &self.heartbeat),
+            ("hooks", &self.hooks),
+        ]
+    }
+}
+
 /// Since when the node has been in its mode, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Since {
@@ -159,6 +177,13 @@ pub struct ServiceStatus {
     pub kind: String,
     /// Its port.
     pub port: u16,
+    /// Whether it is in the log, and survives a takeover; of nodes that do not say so: yes.
+    #[serde(default = "yes")]
+    pub replicated: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Connections of clients.
@@ -185,8 +210,17 @@ pub struct ReplicationStatus {
     pub frames_held: u64,
     /// Connections that went on here after takeovers.
     pub flows_carried: u64,
-    /// Connections that could not be carried over, though they should.
+    /// Connections that could not be carried over, for all reasons together.
     pub flows_lost: u64,
+    /// These, per reason.
+    #[serde(default)]
+    pub flows_lost_by: FlowsLost,
+    /// How long the last join of this node took, in microseconds.
+    #[serde(default)]
+    pub join_us: Option<u64>,
+    /// The longest that clients waited here for a snapshot, in microseconds; `None`: no follower needed one.
+    #[serde(default)]
+    pub snapshot_pause_max_us: Option<u64>,
 }
 
 /// One node that follows this one.

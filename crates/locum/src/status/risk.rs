@@ -2,7 +2,7 @@
 
 use locum_types::{Health, Mode};
 
-use super::NodeStatus;
+use super::{NodeStatus, ServiceStatus};
 
 /// Every reason why the group would not survive the death of its active node unnoticed, in words, as far as this
 /// node knows. Empty: it would.
@@ -26,12 +26,24 @@ pub fn risks(status: &NodeStatus) -> Vec<String> {
     }
     let deaf = status.peers.iter().filter(|peer| peer.alive && peer.hears_us == Some(false));
     risks.extend(deaf.map(|peer| format!("node {} does not hear this node", peer.id)));
-    if let Some(replication) = &status.replication
-        && !replication.protection.is_good()
-    {
+    risks.extend(lost_connections(status));
+    risks
+}
+
+/// Why connections would end with the active node.
+fn lost_connections(status: &NodeStatus) -> Vec<String> {
+    let Some(replication) = &status.replication else {
+        return vec!["connections would be lost: replication is off".to_owned()];
+    };
+    let mut risks = Vec::new();
+    if !replication.protection.is_good() {
         let protection = replication.protection;
         risks.push(format!("connections would be lost: this node is {protection}"));
     }
+    let left_out = status.services.iter().filter(|service| !service.replicated);
+    risks.extend(left_out.map(|ServiceStatus { kind, port, .. }| {
+        format!("connections to {kind} on port {port} would be lost: it is not replicated")
+    }));
     risks
 }
 
@@ -69,6 +81,14 @@ mod tests {
         status.replication.as_mut().unwrap().protection = Protection::Unprotected;
         assert_eq!(risks(&status), ["connections would be lost: this node is unprotected"]);
         status.replication = None;
-        assert_eq!(risks(&status), Vec::<String>::new());
+        assert_eq!(risks(&status), ["connections would be lost: replication is off"]);
+    }
+
+    #[test]
+    fn a_service_that_is_left_out_of_the_log_is_a_risk_of_its_own() {
+        let mut status = sound();
+        status.services[1].replicated = false;
+        let risk = "connections to http on port 80 would be lost: it is not replicated";
+        assert_eq!(risks(&status), [risk]);
     }
 }

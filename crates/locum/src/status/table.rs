@@ -67,7 +67,10 @@ fn facts(status: &NodeStatus) -> Grid {
     let listening: Vec<String> = status
         .services
         .iter()
-        .map(|service| format!("{} {}", service.kind, service.port))
+        .map(|service| {
+            let left_out = if service.replicated { "" } else { " (not replicated)" };
+            format!("{} {}{left_out}", service.kind, service.port)
+        })
         .collect();
     fact("listening", Cell::new(or_none(&listening)));
     fact("health", health_cell(status.health));
@@ -79,7 +82,7 @@ fn facts(status: &NodeStatus) -> Grid {
     let (open, half_open) = (flows.open, flows.half_open);
     fact("flows", Cell::new(format!("{open} of {}, {half_open} of them half-open", flows.limit)));
     if let Some(replication) = &status.replication {
-        fact("protection", protection_cell(replication));
+        replication_facts(replication, &mut fact);
     }
     let asked = status.asked;
     fact("asked for", Cell::new(format!("{} times by ARP, {} by NDP", asked.arp, asked.ns)));
@@ -95,22 +98,28 @@ fn facts(status: &NodeStatus) -> Grid {
     grid
 }
 
-fn protection_cell(replication: &ReplicationStatus) -> Cell {
+/// What would survive, who has what, and what came of takeovers.
+fn replication_facts(replication: &ReplicationStatus, fact: &mut impl FnMut(&str, Cell)) {
     let protection = replication.protection;
-    let follower = |follower: &FollowerStatus| {
-        let id = follower.id;
-        let FollowerStatus { lag_entries: entries, lag_bytes: bytes, .. } = follower;
-        let standing = if follower.in_sync { "in sync" } else { "catching up" };
-        format!("node {id} {standing}, {entries} entries ({bytes} bytes) behind")
-    };
-    let mut words = vec![format!("{protection}, entry {}", replication.position)];
-    words.extend(replication.followers.iter().map(follower));
-    words.push(format!("{} flows carried over", replication.flows_carried));
-    if replication.flows_lost > 0 {
-        words.push(format!("{} lost", replication.flows_lost));
+    let cell = Cell::new(format!("{protection}, entry {}", replication.position));
+    fact("protection", if protection.is_good() { cell } else { cell.colour(Colour::Yellow) });
+    for follower in &replication.followers {
+        let FollowerStatus { id, in_sync, lag_entries: entries, lag_bytes: bytes } = follower;
+        let standing = if *in_sync { "in sync" } else { "catching up" };
+        let words = format!("node {id} {standing}, {entries} entries ({bytes} bytes) behind");
+        fact("follower", Cell::new(words));
     }
-    let cell = Cell::new(words.join("; "));
-    if protection.is_good() { cell } else { cell.colour(Colour::Yellow) }
+    let lost = replication.flows_lost_by;
+    let cell = Cell::new(format!("{} flows, {lost}", replication.flows_carried));
+    fact("carried over", if lost.total() == 0 { cell } else { cell.colour(Colour::Yellow) });
+    let millis = |us: u64| format!("{:.1} ms", us as f64 / 1e3);
+    let join = replication.join_us.map(|us| format!("last join took {}", millis(us)));
+    let pause = replication.snapshot_pause_max_us;
+    let pause = pause.map(|us| format!("longest pause for a snapshot {}", millis(us)));
+    let copies: Vec<String> = join.into_iter().chain(pause).collect();
+    if !copies.is_empty() {
+        fact("copies", Cell::new(copies.join(", ")));
+    }
 }
 
 fn realtime_cell(status: &NodeStatus) -> Cell {
@@ -180,15 +189,7 @@ fn takeovers(status: &NodeStatus) -> Grid {
 /// What has been counted, one line per part of the node; counts of zero say nothing.
 fn counters(status: &NodeStatus) -> Grid {
     let mut grid = Grid::default();
-    for (part, counters) in [
-        ("gate", &status.gate),
-        ("stack", &status.stack),
-        ("queues", &status.queues),
-        ("link", &status.link),
-        ("log", &status.log),
-        ("heartbeat", &status.heartbeat),
-        ("hooks", &status.hooks),
-    ] {
+    for (part, counters) in status.parts() {
         for line in count_lines(counters) {
             grid.row([Cell::new(part).colour(Colour::Dim), Cell::new(line)]);
         }
@@ -196,11 +197,12 @@ fn counters(status: &NodeStatus) -> Grid {
     grid
 }
 
-/// Counts as `name 12, other 3`, broken into lines of readable length.
+/// Counts as `name 12, other 3`, broken into lines of readable length. Times are shown elsewhere.
 fn count_lines(counters: &Counters) -> Vec<String> {
     const LINE_LEN: usize = 84;
     let mut lines: Vec<String> = Vec::new();
-    for (name, count) in counters.iter().filter(|(_, count)| **count > 0) {
+    let counts = counters.iter().filter(|(name, count)| **count > 0 && !name.ends_with("_us"));
+    for (name, count) in counts {
         let item = format!("{} {count}", name.replace('_', " "));
         match lines.last_mut() {
             Some(line) if line.len() + 2 + item.len() <= LINE_LEN => {

@@ -325,5 +325,7 @@ fn where_consistency_is_preferred_no_copy_is_served_that_is_not_whole() {
         solo.turn([Input::Position(position)]);
         solo.run(20 * DEAD_AFTER);
         assert_eq!(solo.mode(), expected, "{position}");
+        let refused = solo.monitor.status(solo.now).counters.takeovers_refused;
+        assert_eq!(refused, u64::from(expected == Mode::Waiting), "{position}: counted once");
     }
 }

@@ -23,6 +23,8 @@ text { font-size: 12px; fill: #1f2328; }
 .dead { stroke: #cf222e; stroke-width: 1.5px; stroke-dasharray: 1.5 4; fill: none; }
 .cut { fill: url(#hatch); }
 .hatch { stroke: #ffffff; stroke-width: 3px; opacity: 0.8; }
+.protected { fill: #7fcf9b; }
+.unprotected { fill: #f0883e; }
 .answered { fill: #8fb8ea; }
 .answer { stroke: #2f6fc4; stroke-width: 1.4px; fill: none; }
 .silence { fill: #e5484d; }
@@ -43,6 +45,8 @@ text { fill: #e6edf3; }
 .frozen { fill: #4f9ad9; }
 .dead { stroke: #f85149; }
 .hatch { stroke: #0d1117; }
+.protected { fill: #1c6b3a; }
+.unprotected { fill: #db6d28; }
 .answered { fill: #2c5a94; }
 .answer { stroke: #6cb0ff; }
 .silence { fill: #e5484d; }

@@ -1,0 +1,152 @@
+//! Two service halves, one of which follows the other: what they count when the one takes the other's place.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use locum_appliance::{
+    NodeConfig, Peer, Prefer, Replication, ReplicationStatus, Seeds, ServiceHalf, ServicePort,
+};
+use locum_gate::{Identity, MacMode};
+use locum_services::ServiceConfig;
+use locum_types::{
+    BootNonce, Grant, GroupId, Instant, Mode, ModeCell, NodeId, Priority, Protection, Term,
+};
+use locum_wire::Key;
+use smoltcp::wire::{IpAddress, IpCidr, Ipv4Cidr};
+
+const DEAD_AFTER: Duration = Duration::from_millis(30);
+const TURN: Duration = Duration::from_micros(200);
+
+struct Half {
+    half: ServiceHalf,
+    cell: Arc<ModeCell>,
+}
+
+impl Half {
+    fn new(id: u8) -> Self {
+        let cell = Arc::new(ModeCell::new());
+        let echo = ServiceConfig::Echo.build().expect("echo needs nothing");
+        let services = vec![ServicePort { port: 7, service: echo, replicate: true }];
+        let seeds = Seeds { boot: BootNonce(u64::from(id)), seed: id.into(), isn_key: [id; 16] };
+        let half = ServiceHalf::new(&config(id), seeds, services, Arc::clone(&cell), Instant::ZERO);
+        Half { half: half.expect("one service, one port"), cell }
+    }
+
+    fn become_active(&mut self, now: Instant, term: u64) {
+        let lease = now + Duration::from_secs(60);
+        self.cell.store(Grant { mode: Mode::Active, term: Term(term), lease });
+        self.half.set_active(now, None);
+        self.half.poll(now);
+    }
+
+    fn replication(&self) -> ReplicationStatus {
+        self.half.status().replication.expect("it is replicated")
+    }
+}
+
+fn node(id: u8) -> NodeId {
+    NodeId::new(id).expect("test ids are in range")
+}
+
+fn config(id: u8) -> NodeConfig {
+    let address = |id| Ipv4Addr::new(10, 77, 0, 10 + id);
+    let cidr = |address| IpCidr::Ipv4(Ipv4Cidr::new(address, 24));
+    let peer = 3 - id;
+    NodeConfig {
+        identity: Identity {
+            group: GroupId::new(7).expect("7 is in range"),
+            node: node(id),
+            mac_mode: MacMode::Virtual,
+            service: vec![cidr(Ipv4Addr::new(10, 77, 0, 100))],
+            node_address: cidr(address(id)),
+        },
+        peers: vec![Peer { id: node(peer), address: IpAddress::Ipv4(address(peer)) }],
+        key: Key::new([7; 32]),
+        port: 3780,
+        priority: Priority::new(100).expect("100 is in range"),
+        interval: DEAD_AFTER / 3,
+        dead_after: DEAD_AFTER,
+        preempt: None,
+        gateways: Vec::new(),
+        limits: locum_stack::Limits::default(),
+        mtu: 1500,
+        replication: Some(Replication {
+            port: 3781,
+            buffer: 1 << 20,
+            prefer: Prefer::Availability,
+            compare_every: 1_000,
+        }),
+    }
+}
+
+/// Lets both talk until `done`; turns of `leader` that work take `turn`, by its clock.
+fn converse(
+    leader: &mut Half,
+    follower: &mut Half,
+    now: &mut Instant,
+    done: impl Fn(&Half) -> bool,
+) {
+    let give_up = *now + Duration::from_secs(1);
+    while !done(follower) {
+        assert!(*now < give_up, "{:?}", follower.replication());
+        *now += TURN;
+        leader.half.poll(*now);
+        leader.half.note_turn(Duration::from_micros(now.as_micros() % 1_000));
+        follower.half.poll(*now);
+        while let Some(frame) = leader.half.poll_replication(<[u8]>::to_vec) {
+            follower.half.push_replication(&frame);
+        }
+        while let Some(frame) = follower.half.poll_replication(<[u8]>::to_vec) {
+            leader.half.push_replication(&frame);
+        }
+    }
+}
+
+fn is_in_sync(follower: &Half) -> bool {
+    follower.replication().protection == Protection::InSync
+}
+
+/// A leader and its follower, which is in sync, and what time it is.
+fn pair() -> (Half, Half, Instant) {
+    let (mut leader, mut follower) = (Half::new(1), Half::new(2));
+    let mut now = Instant::from_millis(1);
+    leader.become_active(now, 1);
+    follower.half.set_active(now, Some(node(1)));
+    converse(&mut leader, &mut follower, &mut now, is_in_sync);
+    (leader, follower, now)
+}
+
+#[test]
+fn a_join_is_timed_and_so_is_the_turn_that_gives_a_snapshot() {
+    let (leader, follower, now) = pair();
+    let joined = follower.replication().counters;
+    assert_eq!(joined.snapshots_restored, 1);
+    let since_start = now.as_micros();
+    assert!((1..since_start).contains(&joined.join_us), "{} of {since_start}", joined.join_us);
+    let gave = leader.replication().counters;
+    assert_eq!(gave.snapshots_made, 1);
+    assert!((1..1_000).contains(&gave.snapshot_pause_max_us), "{gave:?}");
+    assert_eq!(joined.snapshot_pause_max_us, 0, "whoever gets one serves nobody");
+}
+
+#[test]
+fn a_takeover_says_what_the_copy_was_worth() {
+    for (silence, on_trust, without_copy) in
+        [(DEAD_AFTER, 0, 0), (DEAD_AFTER * 3, 1, 0), (DEAD_AFTER * 6, 0, 1)]
+    {
+        let (_, mut follower, now) = pair();
+        follower.half.poll(now + silence);
+        follower.become_active(now + silence, 2);
+        let counters = follower.replication().counters;
+        let counted = (counters.takeovers_on_trust, counters.takeovers_without_copy);
+        assert_eq!(counted, (on_trust, without_copy), "after {silence:?}");
+    }
+}
+
+#[test]
+fn the_first_takeover_of_a_group_lacks_no_copy() {
+    let mut half = Half::new(1);
+    half.become_active(Instant::from_millis(1), 1);
+    assert_eq!(half.replication().counters.takeovers_without_copy, 0);
+}
