@@ -172,7 +172,7 @@ impl Replicator {
             }
             Standing::Stale(point) if sabotaged(Sabotage::StaleTrusted) => {
                 stack.succeed();
-                point
+                (point, set)
             }
             // What it has may be old: clients must not be answered from it.
             Standing::Alone | Standing::Joining | Standing::Stale(_) => {
@@ -357,18 +357,6 @@ impl Replicator {
         }
     }
 
-    /// The turn that began at `began` took this long.
-    pub(crate) fn note_turn<D: Device>(
-        &mut self,
-        began: Instant,
-        took: Duration,
-        stack: &mut Stack<D>,
-    ) {
-        if let Some(leader) = stack.journal_mut::<Leader>() {
-            leader.note_turn(began, took);
-        }
-    }
-
     /// Sends what there is to say.
     pub(crate) fn send<D: Device>(&mut self, now: Instant, stack: &mut Stack<D>) {
         match &mut self.role {
@@ -411,9 +399,17 @@ impl Replicator {
         }
     }
 
-    /// Takes the time of a turn, which the embedding has measured, if it worked on a snapshot: for so long no client was
-    /// served.
-    pub(crate) fn note_turn(&mut self, took: Duration) {
+    /// Takes the time of a turn, which the embedding has measured. Followers need as long for what was appended in it; and
+    /// if it worked on a snapshot, no client was served for so long.
+    pub(crate) fn note_turn<D: Device>(
+        &mut self,
+        began: Instant,
+        took: Duration,
+        stack: &mut Stack<D>,
+    ) {
+        if let Some(leader) = stack.journal_mut::<Leader>() {
+            leader.note_turn(began, took);
+        }
         if !std::mem::take(&mut self.gives_snapshot) {
             return;
         }

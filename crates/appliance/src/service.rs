@@ -72,8 +72,8 @@ pub struct ServiceHalf {
     inherited: VecDeque<Vec<u8>>,
     relayed: VecDeque<Vec<u8>>,
     replicator: Option<Replicator>,
-    /// When the last poll began, until its end is known.
-    turn_began: Option<Instant>,
+    /// When the last poll began.
+    turn_began: Instant,
     /// Frames that wait for entries: how many of all frames ever queued, and up to which entry.
     holds: VecDeque<(u64, LogPosition)>,
     /// Frames that were taken from the queue, ever.
@@ -116,7 +116,7 @@ impl ServiceHalf {
             inherited: VecDeque::new(),
             relayed: VecDeque::new(),
             replicator: replicator.map(|with| Replicator::new(config, with, seeds, now)),
-            turn_began: None,
+            turn_began: now,
             holds: VecDeque::new(),
             taken: 0,
         })
@@ -171,7 +171,7 @@ impl ServiceHalf {
 
     /// Does a bounded amount of work; true if there is more to do at once.
     pub fn poll(&mut self, now: Instant) -> bool {
-        self.turn_began = Some(now);
+        self.turn_began = now;
         self.follow_mode(now);
         if let Some(replicator) = &mut self.replicator {
             replicator.receive(now, &mut self.stack);
@@ -192,7 +192,7 @@ impl ServiceHalf {
     /// Says how long the last poll took, by the clock of the embedding.
     pub fn note_turn(&mut self, took: Duration) {
         if let Some(replicator) = &mut self.replicator {
-            replicator.note_turn(took);
+            replicator.note_turn(self.turn_began, took, &mut self.stack);
         }
     }
 
@@ -300,7 +300,6 @@ impl ServiceHalf {
     /// `now` must be read after [`ServiceHalf::poll`] returned: had the process been stopped in between,
     /// the lease would have run out, and the frame must not leave any more.
     pub fn poll_transmit<R>(&mut self, now: Instant, send: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        self.note_turn(now);
         let held = self.is_held();
         let queue = self.stack.device_mut().inner_mut();
         let hushed = self.leaving && sabotaged(Sabotage::SilentHandover);
@@ -330,14 +329,6 @@ impl ServiceHalf {
         };
         self.taken += u64::from(sent.is_some());
         sent
-    }
-
-    /// The first clock that is read after a poll tells how long its work took.
-    fn note_turn(&mut self, now: Instant) {
-        let Some(began) = self.turn_began.take() else { return };
-        if let Some(replicator) = &mut self.replicator {
-            replicator.note_turn(began, now.saturating_since(began), &mut self.stack);
-        }
     }
 
     /// What the gate saw others claim.

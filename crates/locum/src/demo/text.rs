@@ -132,7 +132,7 @@ impl Text {
                 self.line(entry, Columns::Symbols, Some(Paint::Green), &words)
             }
             What::FlowsLost { node, lost } => {
-                let words = format!("node {node} cannot go on with all connections: {lost}");
+                let words = format!("node {node} does not go on with all: {lost}");
                 self.line(entry, Columns::Symbols, Some(Paint::Red), &words)
             }
             What::ConnectionLost { client } => {
@@ -336,8 +336,8 @@ fn protected(node: NodeId, protection: Protection, followers: &[NodeId]) -> Stri
 fn log(copies: Copies) -> String {
     let Copies { carried, lost, lag_entries, lag_bytes } = copies;
     format!(
-        "{carried} connections carried over, {lost}; \
-         followers {lag_entries} entries ({lag_bytes} bytes) behind at most"
+        "{carried} carried over, {lost}; \
+         followers at most {lag_entries} entries ({lag_bytes} B) behind"
     )
 }
 

@@ -32,7 +32,7 @@ fn a_takeover_carries_cause_term_and_detection() {
 fn the_summary_tells_each_fault_and_the_verdict() {
     let line = parsed(&summary(&testing::summary()));
     assert_eq!(line["event"], "summary");
-    assert_eq!((&line["checks"], &line["failed"]), (&json!(14), &json!(2)));
+    assert_eq!((&line["checks"], &line["failed"]), (&json!(15), &json!(1)));
     let kill = &line["acts"][1];
     assert_eq!((&kill["fault"], &kill["active"]), (&json!("SIGKILL"), &json!(2)));
     assert_eq!(kill["taken_over_after_ms"], 1.0);

@@ -34,7 +34,9 @@ impl Stage<'_> {
                 self.copies.lost += lost;
                 news.push(What::FlowsLost { node, lost });
             }
-            if !member.cut {
+            // Of two that are active, for the moment until one yields, the one that has followers goes on.
+            let is_known = |(_, known): &(NodeId, ReplicationStatus)| known.protection.is_good();
+            if !member.cut && !reached.as_ref().is_some_and(is_known) {
                 reached = Some((node, replication));
             }
         }

@@ -3,9 +3,12 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::status::sample;
 
+/// Families by their names: the kind, and each sample with its labels.
+type Families<'p> = BTreeMap<&'p str, (&'p str, Vec<(&'p str, f64)>)>;
+
 /// A page as a reader of the format takes it apart: the kind of each family, and its samples.
-fn parsed(page: &str) -> BTreeMap<&str, (&str, Vec<(&str, f64)>)> {
-    let mut families: BTreeMap<&str, (&str, Vec<(&str, f64)>)> = BTreeMap::new();
+fn parsed(page: &str) -> Families<'_> {
+    let mut families = Families::new();
     let mut helped = None;
     for line in page.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
