@@ -199,7 +199,12 @@ impl Offered {
             match option {
                 TcpOption::WindowScale(bits) => offered.0 = Some(bits),
                 TcpOption::SackPermitted => offered.1 = true,
-                _ => {}
+                TcpOption::EndOfList
+                | TcpOption::NoOperation
+                | TcpOption::MaxSegmentSize(_)
+                | TcpOption::SackRange(_)
+                | TcpOption::TimeStamp { .. }
+                | TcpOption::Unknown { .. } => {}
             }
             options = rest;
         }

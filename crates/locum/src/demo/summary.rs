@@ -13,8 +13,8 @@ use super::timeline::{ClientReport, Copies, Leaks, Timeline};
 /// What the table needs to be understood.
 const NOTES: [&str; 3] = [
     "Times are the longest without an answer; protected: how soon another node had everything again.",
-    "tcp, tcp6 and kv have one connection each, from the beginning to the end: its next node knows every",
-    "byte that it has seen.",
+    "tcp, tcp6 and kv have one connection each, from the beginning to the end: its next node knows",
+    "every byte that it has seen.",
 ];
 /// Columns of a time.
 const TIME: usize = 9;
