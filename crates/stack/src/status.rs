@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn losses_say_their_reasons_and_nothing_of_others() {
         let earlier = FlowsLost { no_copy: 1, ..FlowsLost::default() };
-        let lost = FlowsLost { no_copy: 2, left_out: 0, refused: 3, forsaken: 1 };
+        let lost = FlowsLost { no_copy: 2, refused: 3, forsaken: 1, ..FlowsLost::default() };
         assert_eq!(lost.since(earlier).total(), 5);
         assert_eq!(lost.since(earlier).to_string(), "5 lost (1 no copy, 3 refused, 1 forsaken)");
         assert_eq!(lost.since(lost).to_string(), "none lost");
