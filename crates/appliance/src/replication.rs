@@ -151,7 +151,7 @@ impl Replicator {
         self.led_by = active.or(self.led_by);
         if let Role::Following(follower) = &mut self.role {
             follower.disconnected(now);
-            if successor.is_some() && !sabotaged(Sabotage::SuccessorIgnored) {
+            if successor.is_some() {
                 follower.superseded(now);
             }
             self.connection = None;
@@ -168,10 +168,6 @@ impl Replicator {
         let (start, set) = match standing {
             Standing::InSync(point) => {
                 self.succeed(now, assured, stack.succeed());
-                (point, set)
-            }
-            Standing::Stale(point) if sabotaged(Sabotage::StaleTrusted) => {
-                stack.succeed();
                 (point, set)
             }
             // What it has may be old: clients must not be answered from it.
@@ -474,9 +470,6 @@ impl Replicator {
 
     /// What this node's copy is worth in an election.
     pub(crate) fn position(&self) -> LogPosition {
-        if sabotaged(Sabotage::StaleElected) {
-            return LogPosition::complete(0);
-        }
         match self.protection {
             Protection::Protected | Protection::Unprotected | Protection::InSync => {
                 LogPosition::complete(self.generation.0)

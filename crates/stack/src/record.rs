@@ -140,17 +140,17 @@ impl<D: Device> Stack<D> {
         let fin_received = flow.client_finished() && !std::mem::replace(&mut flow.fin_noted, true);
         let our_fin_acked = matches!(state, tcp::State::FinWait2 | tcp::State::TimeWait);
         let fin_acked = our_fin_acked && !std::mem::replace(&mut flow.fin_acked_noted, true);
-        if queued > held && !sabotaged(Sabotage::HeldUnlogged) {
+        if queued > held {
             let mut bytes = vec![0; queued];
             // All of the queue is there to be looked at.
             let _ = flow.socket_mut().peek_slice(&mut bytes);
             flow.held = queued;
             self.record(now, &Entry::Held { flow: id, bytes: &bytes[held..] });
         }
-        if fin_received && !sabotaged(Sabotage::FinUnlogged) {
+        if fin_received {
             self.record(now, &Entry::FinReceived { flow: id });
         }
-        if fin_acked && !sabotaged(Sabotage::FinAckUnlogged) {
+        if fin_acked {
             self.record(now, &Entry::FinAcked { flow: id });
         }
     }

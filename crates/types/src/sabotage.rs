@@ -61,24 +61,8 @@ pub enum Sabotage {
     EntryTwice,
     /// A follower is left behind, and the in-sync set keeps its number.
     GenerationKept,
-    /// A follower is left behind, and nothing waits until others know.
-    BarrierLifted,
     /// What leaves when nothing is said but that bytes have come waits for no follower.
     AckUnheld,
-    /// Nobody is told what has come and its service does not want yet.
-    HeldUnlogged,
-    /// Nobody is told that a client has finished, before its service is.
-    FinUnlogged,
-    /// Nobody is told that a client knows that its service has finished.
-    FinAckUnlogged,
-    /// Every copy is called whole, of the same in-sync set.
-    StaleElected,
-    /// A node whose copy may be old serves from it.
-    StaleTrusted,
-    /// A follower counts as in sync although another node leads.
-    SuccessorIgnored,
-    /// Answers to probes wait for followers.
-    ProbeAnswersHeld,
     /// A snapshot of `kv` lacks a session.
     SessionForgotten,
     /// A connection comes to life without the scale of its client's window.
@@ -89,7 +73,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 39] = [
+    pub const ALL: [Sabotage; 31] = [
         Sabotage::GateOpen,
         Sabotage::LeaseIgnored,
         Sabotage::PauseUnnoticed,
@@ -117,15 +101,7 @@ impl Sabotage {
         Sabotage::SnapshotIncomplete,
         Sabotage::EntryTwice,
         Sabotage::GenerationKept,
-        Sabotage::BarrierLifted,
         Sabotage::AckUnheld,
-        Sabotage::HeldUnlogged,
-        Sabotage::FinUnlogged,
-        Sabotage::FinAckUnlogged,
-        Sabotage::StaleElected,
-        Sabotage::StaleTrusted,
-        Sabotage::SuccessorIgnored,
-        Sabotage::ProbeAnswersHeld,
         Sabotage::SessionForgotten,
         Sabotage::ScaleForgotten,
         Sabotage::StateUncompared,

@@ -86,9 +86,6 @@ impl Leader {
             until: trust.map(|trust_for| following.heard_at + trust_for),
         };
         self.barrier = Some(self.barrier.map_or(barrier, |before| before.with(barrier)));
-        if sabotaged(Sabotage::BarrierLifted) {
-            self.barrier = None;
-        }
     }
 
     /// Lifts the barrier when nobody who was left behind can take over in place of those who were not.
