@@ -45,9 +45,8 @@ fn main() -> ExitCode {
     if args.list {
         return libtest_mimic::run(&args, trials(None)).exit_code();
     }
-    // One after the other, since trials keep both cores busy already, and takeovers are timed: one thread for those, which
-    // wait for each other, and one for the trial that runs aside.
-    args.test_threads = args.test_threads.or(Some(2));
+    // One after the other: trials keep both cores busy already, and takeovers are timed.
+    args.test_threads = args.test_threads.or(Some(1));
     match enter::enter(&TOOLS) {
         Entered::Inside => libtest_mimic::run(&args, trials(None)).exit_code(),
         Entered::Finished(code) => code,
@@ -61,11 +60,7 @@ fn main() -> ExitCode {
 /// Every case as a trial: able to run, or ignored, or failing because it had to be able to.
 fn trials(missing: Option<&Missing>) -> Vec<Trial> {
     let required = env::var_os(REQUIRE).is_some_and(|value| value != "0");
-    let mut cases: Vec<Case> = cases().collect();
-    // It takes longest, and others are to run meanwhile.
-    cases.sort_by_key(|case| !case.is_aside());
-    cases
-        .into_iter()
+    cases()
         .map(|case| {
             let lacks = missing.map(Missing::to_string).or_else(|| case.lacks());
             let ignored = lacks.is_some() && !required;

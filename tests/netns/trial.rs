@@ -4,7 +4,6 @@ use std::env;
 use std::io::{Write, stderr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, anyhow};
 use locum_lab::locum::{Config, Group};
@@ -16,9 +15,6 @@ const KEEP: &str = "LOCUM_LAB_KEEP";
 /// Runs of one trial, at most, until one is not void.
 const RUNS_MAX: usize = 3;
 
-/// Whoever holds it has the machine to itself, but for trials that run aside.
-static MACHINE: Mutex<()> = Mutex::new(());
-
 /// One trial.
 pub(crate) struct Case {
     /// What is claimed.
@@ -26,7 +22,6 @@ pub(crate) struct Case {
     topology: Topology,
     body: Body,
     needs: Option<Need>,
-    aside: bool,
 }
 
 /// What need not be there.
@@ -62,7 +57,7 @@ impl Case {
         topology: Topology,
         play: fn(&Lab) -> Result<()>,
     ) -> Case {
-        Case { name, topology, body: Body::Lab(play), needs: None, aside: false }
+        Case { name, topology, body: Body::Lab(play), needs: None }
     }
 
     /// A trial of a group in its default configuration.
@@ -78,7 +73,7 @@ impl Case {
         play: Play,
     ) -> Case {
         let body = Body::Group { config, play, divided: false };
-        Case { name, topology, body, needs: None, aside: false }
+        Case { name, topology, body, needs: None }
     }
 
     /// The trial divides the network: two nodes may speak for a while, each on its own side, and the
@@ -93,17 +88,6 @@ impl Case {
     /// The trial makes more frames than tcpdump can write down on a busy machine: nobody looks whose turn it was.
     pub(crate) fn unwatched(self) -> Case {
         self.divided()
-    }
-
-    /// The trial waits most of its time, and disturbs nobody: it runs beside the others.
-    pub(crate) fn aside(mut self) -> Case {
-        self.aside = true;
-        self
-    }
-
-    /// Whether it runs beside the others.
-    pub(crate) fn is_aside(&self) -> bool {
-        self.aside
     }
 
     /// The trial needs a program that need not be there.
@@ -134,7 +118,6 @@ impl Case {
     /// A run that failed, and in which the machine stalled so that a node lost its lease although the trial never stopped
     /// its process, is void: it begins anew, a few times.
     pub(crate) fn play(&self) -> Result<(), String> {
-        let _alone = (!self.aside).then(|| MACHINE.lock().unwrap_or_else(PoisonError::into_inner));
         for run in 1..RUNS_MAX {
             match self.run() {
                 Ok(()) => return Ok(()),
