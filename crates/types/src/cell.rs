@@ -75,8 +75,7 @@ impl Reading {
     #[inline]
     pub fn mode_at(self, now: Instant) -> Mode {
         let mode = self.granted_mode();
-        let has_ended = now.as_nanos() / LEASE_UNIT_NANOS >= self.0 >> LEASE_SHIFT
-            && !sabotaged(Sabotage::LeaseIgnored);
+        let has_ended = now.as_nanos() / LEASE_UNIT_NANOS >= self.0 >> LEASE_SHIFT;
         if sabotaged(Sabotage::GateOpen) && mode == Mode::Waiting {
             return Mode::Active;
         }
