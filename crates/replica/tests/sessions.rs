@@ -222,6 +222,30 @@ fn whoever_comes_back_while_that_is_waited_for_stays() {
     assert_eq!(world.leader.commit_position(), head);
 }
 
+/// Once trust has run out, only those who have not heard of the new set are waited for: by what they say.
+#[test]
+fn a_time_that_has_passed_is_no_reason_for_another_turn() {
+    let trust_for = Duration::from_millis(3);
+    let config = LeaderConfig { wait_for_trust: Some(trust_for), ..leader_config(2) };
+    let mut world = settled(config);
+    world.nodes[1].stalled = true;
+    world.append(100);
+    while drops(&world).is_empty() {
+        world.turn();
+    }
+    let before = world.leader.commit_position();
+    world.nodes[0].stalled = true;
+    for _ in 0..DEAD_AFTER.as_millis() / 2 {
+        world.turn();
+        world.leader.tick(world.now);
+        let deadline = world.leader.poll_deadline();
+        // Signs of life are sent by the turn that comes.
+        let lies_ahead = deadline.is_none_or(|(at, why)| at > world.now || why != Deadline::Trust);
+        assert!(lies_ahead, "{deadline:?} at {}", world.now);
+        assert_eq!(world.leader.commit_position(), before, "the other may take over");
+    }
+}
+
 #[test]
 fn overflow_drops_the_slowest_and_nobody_else() {
     let config = LeaderConfig { dead_after: Duration::from_secs(10), ..leader_config(3) };

@@ -90,10 +90,13 @@ impl Leader {
 
     /// Lifts the barrier when nobody who was left behind can take over in place of those who were not.
     pub(super) fn lift_barrier(&mut self, now: Instant) {
-        let Some(barrier) = self.barrier else { return };
+        let Some(barrier) = &mut self.barrier else { return };
+        // What has passed is waited for no longer, and is no reason for another turn.
+        barrier.until = barrier.until.filter(|&until| until > now);
+        let barrier = *barrier;
         let mut in_sync = self.sessions.iter().filter_map(Session::following);
         let all_know = in_sync.all(|following| following.knows_of(barrier.generation));
-        if all_know && barrier.until.is_none_or(|until| until <= now) {
+        if all_know && barrier.until.is_none() {
             self.barrier = None;
         }
     }
