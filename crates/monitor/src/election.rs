@@ -240,14 +240,17 @@ impl Monitor {
 
     /// The silence that this waiting node may have to end; `None` if it must not.
     fn silence(&self) -> Option<Silence> {
-        let is_able = self.health() > Health::Failed && self.shutdown.is_none();
-        (is_able && !self.is_unfit()).then(|| self.current_silence())
+        (self.is_able() && !self.is_unfit()).then(|| self.current_silence())
+    }
+
+    /// Whether this node could serve, whatever its copy is worth.
+    fn is_able(&self) -> bool {
+        self.health() > Health::Failed && self.shutdown.is_none()
     }
 
     /// Counts a silence that this node does not end because of its copy, once.
     fn count_refusal(&mut self, now: Instant) {
-        let is_able = self.health() > Health::Failed && self.shutdown.is_none();
-        if !is_able || !self.is_unfit() {
+        if !self.is_able() || !self.is_unfit() {
             return;
         }
         let silence = self.current_silence();

@@ -162,23 +162,26 @@ impl<D: Device> Stack<D> {
         if sabotaged(Sabotage::IsnOffByOne) {
             image.local_isn = image.local_isn.wrapping_add(1);
         }
-        let reason = if outlook == Outlook::Aborted {
-            CloseReason::Aborted
-        } else if outlook == Outlook::Unlike {
-            log::warn!(
-                "connection lost at the takeover: its client has heard what nobody here said"
-            );
-            self.counters.flows_lost.unlike += 1;
-            CloseReason::TimedOut
-        } else if !self.is_replicated(image.tuple.local.port()) {
-            self.counters.flows_lost.left_out += 1;
-            CloseReason::Aborted
-        } else if let Err(why) = self.restore(now, &image) {
-            log::warn!("connection lost at the takeover: {why}");
-            self.counters.flows_lost.refused += 1;
-            CloseReason::TimedOut
-        } else {
-            return;
+        let is_left_out = !self.is_replicated(image.tuple.local.port());
+        let reason = match outlook {
+            Outlook::Aborted => CloseReason::Aborted,
+            Outlook::Unlike => {
+                log::warn!(
+                    "connection lost at the takeover: its client has heard what nobody here said"
+                );
+                self.counters.flows_lost.unlike += 1;
+                CloseReason::TimedOut
+            }
+            Outlook::GoesOn if is_left_out => {
+                self.counters.flows_lost.left_out += 1;
+                CloseReason::Aborted
+            }
+            Outlook::GoesOn => {
+                let Err(why) = self.restore(now, &image) else { return };
+                log::warn!("connection lost at the takeover: {why}");
+                self.counters.flows_lost.refused += 1;
+                CloseReason::TimedOut
+            }
         };
         self.tickles.add(now, &image);
         match self.listener(image.tuple.local.port()).filter(|_| image.opened) {

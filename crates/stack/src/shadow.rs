@@ -71,9 +71,7 @@ struct Shadow {
     client_fin: bool,
     finished: bool,
     closing: bool,
-    aborted: bool,
-    /// Its service has said less here than the client has heard.
-    unlike: bool,
+    outlook: Outlook,
     fin_acked: bool,
 }
 
@@ -138,12 +136,7 @@ impl Shadows {
     pub(crate) fn take(&mut self, id: FlowId) -> Option<(FlowImage, Outlook)> {
         let shadow = self.flows.remove(&id.0)?;
         self.by_tuple.remove(&shadow.tuple);
-        let outlook = match (shadow.aborted, shadow.unlike) {
-            (true, _) => Outlook::Aborted,
-            (false, true) => Outlook::Unlike,
-            (false, false) => Outlook::GoesOn,
-        };
-        Some((shadow.image(id), outlook))
+        Some((shadow.image(id), shadow.outlook))
     }
 
     /// All ids, in order.
@@ -151,9 +144,9 @@ impl Shadows {
         self.flows.keys().copied().map(FlowId)
     }
 
-    /// Where the services listen of those that their service has not reset, one by one.
+    /// Where the services listen of those that are to go on, one by one.
     pub(crate) fn ports(&self) -> impl Iterator<Item = u16> + '_ {
-        let alive = self.flows.values().filter(|shadow| !shadow.aborted && !shadow.unlike);
+        let alive = self.flows.values().filter(|shadow| shadow.outlook == Outlook::GoesOn);
         alive.map(|shadow| shadow.tuple.local.port())
     }
 
@@ -255,7 +248,9 @@ impl Shadows {
                 let known = bytes.min(shadow.unacked.len());
                 // The service here has said less than the active node's, from another file for one. That is the end of
                 // this connection when it changes its node, not of the whole copy.
-                shadow.unlike |= known < bytes;
+                if known < bytes && shadow.outlook == Outlook::GoesOn {
+                    shadow.outlook = Outlook::Unlike;
+                }
                 shadow.unacked.drain(..known);
                 shadow.acked += bytes as u64;
                 shadow.window = window;
@@ -318,8 +313,7 @@ impl Shadow {
             client_fin: false,
             finished: false,
             closing: false,
-            aborted: false,
-            unlike: false,
+            outlook: Outlook::GoesOn,
             fin_acked: false,
         }
     }
@@ -343,8 +337,7 @@ impl From<FlowImage> for Shadow {
             client_fin: image.client_fin,
             finished: image.finished,
             closing: image.closing,
-            aborted: false,
-            unlike: false,
+            outlook: Outlook::GoesOn,
             fin_acked: image.fin_acked,
         }
     }
@@ -360,8 +353,10 @@ impl Outputs for Shadows {
 
     fn send(&mut self, flow: FlowId, bytes: &[u8]) -> usize {
         let credit = self.credit(flow);
-        let Some(shadow) =
-            self.flows.get_mut(&flow.0).filter(|shadow| !shadow.closing && !shadow.aborted)
+        let Some(shadow) = self
+            .flows
+            .get_mut(&flow.0)
+            .filter(|shadow| !shadow.closing && shadow.outlook != Outlook::Aborted)
         else {
             return 0;
         };
@@ -378,7 +373,7 @@ impl Outputs for Shadows {
 
     fn abort(&mut self, flow: FlowId) {
         if let Some(shadow) = self.flows.get_mut(&flow.0) {
-            shadow.aborted = true;
+            shadow.outlook = Outlook::Aborted;
         }
     }
 

@@ -99,15 +99,15 @@ fn nothing_lost(client: Client, timeline: &Timeline, scene: &Scene) -> Verdict {
 }
 
 fn connections_kept(limit: Duration, timeline: &Timeline, scene: &Scene) -> Verdict {
-    let connected = || timeline.clients.iter().filter(|lane| lane.client.is_connected());
-    let silences = connected().map(|lane| lane.silence(scene).map(|silence| silence.length));
+    let silences =
+        timeline.connected().map(|lane| lane.silence(scene).map(|silence| silence.length));
     // One that was never answered is worse than any other.
     let longest = silences.collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().max());
     let Some(longest) = longest else { return (false, "not all were answered".to_owned()) };
-    let lost = connected().filter(|lane| lane.reconnection(scene).is_some()).count();
-    let wrong: usize = connected().map(|lane| lane.wrong(scene)).sum();
+    let lost = timeline.connected().filter(|lane| lane.reconnection(scene).is_some()).count();
+    let wrong: usize = timeline.connected().map(|lane| lane.wrong(scene)).sum();
     let figure = match (lost, wrong) {
-        (0, 0) => format!("{} do, {}", connected().count(), millis(longest)),
+        (0, 0) => format!("{} do, {}", timeline.connected().count(), millis(longest)),
         (lost, wrong) => format!("{lost} lost, {wrong} wrong bytes"),
     };
     (lost == 0 && wrong == 0 && longest <= limit, figure)

@@ -48,11 +48,11 @@ pub(super) struct Connections {
 
 impl Connections {
     fn of(timeline: &Timeline) -> Self {
-        let connected = || timeline.clients.iter().filter(|lane| lane.client.is_connected());
-        let lost = connected().filter(|lane| !lane.record.connections_lost().is_empty()).count();
-        let wrong = |scene| connected().map(|lane| lane.wrong(scene)).sum::<usize>();
+        let lost =
+            timeline.connected().filter(|lane| !lane.record.connections_lost().is_empty()).count();
+        let wrong = |scene| timeline.connected().map(|lane| lane.wrong(scene)).sum::<usize>();
         Connections {
-            kept: connected().count() - lost,
+            kept: timeline.connected().count() - lost,
             lost,
             wrong: timeline.scenes.iter().map(wrong).sum(),
         }

@@ -290,6 +290,11 @@ impl Timeline {
         self.clients.iter().find(|lane| lane.client == client)
     }
 
+    /// The lanes of the clients that keep a connection.
+    pub(super) fn connected(&self) -> impl Iterator<Item = &ClientLane> {
+        self.clients.iter().filter(|lane| lane.client.is_connected())
+    }
+
     /// Who became active first in an act, other than its victim, and how long after its fault.
     pub(super) fn successor(&self, scene: &Scene) -> Option<(NodeId, Duration)> {
         let since = scene.begins();

@@ -43,8 +43,7 @@ struct Elements {
 
 impl<'p> Pattern<'p> {
     pub(super) fn new(pattern: &'p [u8]) -> Self {
-        let plain = pattern.iter().position(|byte| b"*?[\\".contains(byte));
-        let (prefix, rest) = pattern.split_at(plain.unwrap_or(pattern.len()));
+        let (prefix, rest) = split_plain(pattern);
         let rest = match rest {
             [] => Rest::Nothing,
             [b'*'] => Rest::Anything,
@@ -63,11 +62,16 @@ impl<'p> Pattern<'p> {
     }
 }
 
-/// Whether a text fits a pattern, which is tried only once.
+/// Whether a text fits a pattern, which is tried only once: only if it can fit is the pattern made ready.
 pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    let plain = pattern.iter().position(|byte| b"*?[\\".contains(byte)).unwrap_or(pattern.len());
-    let is_possible = pattern.get(..plain).is_some_and(|prefix| text.starts_with(prefix));
-    is_possible && Pattern::new(pattern).matches(text)
+    let (prefix, _) = split_plain(pattern);
+    text.starts_with(prefix) && Pattern::new(pattern).matches(text)
+}
+
+/// What comes before the first element that is no plain byte, and what follows.
+fn split_plain(pattern: &[u8]) -> (&[u8], &[u8]) {
+    let plain = pattern.iter().position(|byte| b"*?[\\".contains(byte));
+    pattern.split_at(plain.unwrap_or(pattern.len()))
 }
 
 impl Elements {

@@ -55,7 +55,7 @@ pub struct StreamTally {
     pub lost_trusted: u64,
     /// Connections lost in a takeover, to services that are left out of the log.
     pub lost_left_out: u64,
-    /// Runs that ended with nobody who might serve: whoever had a whole copy was dead.
+    /// Runs that ended with nobody who might serve ([`audit::is_stalled`](super::audit::is_stalled)).
     pub stalled: u64,
     /// Connections given up by clients that had forgotten to ask.
     pub forgotten: u64,
