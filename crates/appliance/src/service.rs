@@ -9,7 +9,7 @@ use locum_gate::{
 };
 use locum_stack::{AddServiceError, Stack};
 use locum_types::sabotage::{Sabotage, sabotaged};
-use locum_types::{Health, Instant, LogPosition, Mode, ModeCell, NodeId};
+use locum_types::{Health, Instant, LogPosition, Mode, ModeCell, NodeId, Succeeded};
 
 use crate::replication::{LogCopy, ReplicationStatus, Replicator};
 use crate::{Announcement, NodeConfig, Seeds, ServicePort};
@@ -238,6 +238,13 @@ impl ServiceHalf {
         }
     }
 
+    /// Says whether another node has led since this one did.
+    pub fn set_succeeded(&mut self, now: Instant, succeeded: Succeeded) {
+        if let Some(replicator) = &mut self.replicator {
+            replicator.set_succeeded(now, succeeded);
+        }
+    }
+
     /// Says that a peer has died: no frame waits for it.
     pub fn peer_down(&mut self, now: Instant, peer: NodeId) {
         if let Some(replicator) = &mut self.replicator {
@@ -248,6 +255,11 @@ impl ServiceHalf {
     /// How far this node's copy of the log reaches, as far as that counts in an election.
     pub fn position(&self) -> LogPosition {
         self.replicator.as_ref().map_or(LogPosition::default(), Replicator::position)
+    }
+
+    /// From when on that copy is not known to be whole, unless it is said anew.
+    pub fn position_until(&self) -> Option<Instant> {
+        self.replicator.as_ref().and_then(Replicator::position_until)
     }
 
     /// The copy of the log that this node has, if it replicates.

@@ -411,6 +411,25 @@ fn a_follower_whose_leader_was_succeeded_is_stale_at_once() {
     assert_eq!(world.nodes[0].standing(at), Standing::Stale(point));
 }
 
+/// Its copy has all there is, for as long as nobody else has led since.
+#[test]
+fn a_node_that_has_led_is_in_sync_while_nobody_has_led_since() {
+    let world = settled(leader_config(1));
+    let (at, head) = (world.now, world.leader.head());
+    let mut follower =
+        Follower::new(follower_config(0, 5), Some(head)).keeping(world.leader.generation());
+    assert_eq!(follower.standing(at), Standing::Stale(head), "that is not known yet");
+    follower.set_unsucceeded(at, true);
+    assert_eq!(follower.standing(at), Standing::InSync(head));
+    assert_eq!(follower.generation(), world.leader.generation());
+    assert_eq!(follower.trusted_until(), None);
+    follower.set_unsucceeded(at, false);
+    assert_eq!(follower.standing(at), Standing::Stale(head));
+    follower.connected(at, node(1), [7; 32]);
+    follower.set_unsucceeded(at, true);
+    assert_eq!(follower.standing(at), Standing::Stale(head), "another leads");
+}
+
 #[test]
 fn a_follower_that_is_told_that_it_was_dropped_is_stale_at_once() {
     let mut world = settled(leader_config(1));

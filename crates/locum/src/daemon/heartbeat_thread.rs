@@ -8,7 +8,7 @@ use locum_appliance::{Announcement, HeartbeatHalf, Notice, Port};
 use locum_link::warden::WillError;
 use locum_link::{Clock, Poller, Will, WillWriter};
 use locum_monitor::Input;
-use locum_types::{Health, Instant, LogPosition};
+use locum_types::{Health, Instant};
 
 use super::links::{Links, receive};
 use super::shared::{Inbox, Outbox, ToControl, ToHeartbeat, ToStack, Words};
@@ -36,8 +36,6 @@ pub(super) struct HeartbeatThread {
     pub(super) pending_will: Option<Will>,
     pub(super) reported_health: Health,
     pub(super) stack_hung: bool,
-    /// The position that the monitor knows.
-    pub(super) position: LogPosition,
     /// The stack thread is to speak first: until then, or until it has, beats wait.
     pub(super) held_until: Option<Instant>,
 }
@@ -69,7 +67,8 @@ impl HeartbeatThread {
         while let Some(peer) = self.half.poll_dead() {
             self.stack.send(ToStack::PeerDown(peer));
         }
-        if self.words.set_active_peer(self.half.active_peer()) {
+        let has_other_active = self.words.set_active_peer(self.half.active_peer());
+        if self.words.set_succeeded(self.half.succeeded()) || has_other_active {
             self.stack.wake();
         }
         if let Some(announcement) = self.half.take_announcement() {
@@ -161,10 +160,8 @@ impl HeartbeatThread {
 
     /// What this node's copy is worth goes into its beats.
     fn report_position(&mut self, now: Instant) {
-        let position = self.words.position();
-        if std::mem::replace(&mut self.position, position) != position {
-            self.half.handle(now, Input::Position(position));
-        }
+        let (position, until) = self.words.position();
+        self.half.handle(now, Input::Position { position, until });
     }
 
     fn report_health(&mut self, now: Instant) {

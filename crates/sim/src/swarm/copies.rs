@@ -273,9 +273,7 @@ impl Copies {
             self.tally.carried += flows as u64;
             return broken;
         }
-        // Whoever wakes up claims by what it knew of its copy when it fell asleep.
-        let is_awake = now - self.calm.asleep_at(index.0, now) > self.settling;
-        if self.consistent && is_awake && worth.is_some_and(|worth| worth != Protection::Alone) {
+        if self.consistent && worth.is_some_and(|worth| worth != Protection::Alone) {
             let what = format!("node {} ({cause}), {worth:?}", index.0 + 1);
             return Some(("a copy was served that is not whole", what));
         }
