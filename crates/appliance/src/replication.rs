@@ -162,7 +162,7 @@ impl Replicator {
         self.led_by = active.or(self.led_by);
         if let Role::Following(follower) = &mut self.role {
             follower.disconnected(now);
-            if successor.is_some() {
+            if successor.is_some() && !sabotaged(Sabotage::SuccessorIgnored) {
                 follower.superseded(now);
             }
             self.connection = None;
@@ -195,8 +195,14 @@ impl Replicator {
         let (start, set, heirs_until) = match standing {
             Standing::InSync(point) => {
                 self.succeed(now, assured, stack.succeed());
-                // So are those who were in sync with the same leader, for as long as they may take themselves for that.
-                (point, set, now + self.follower.trust_for)
+                // So may be those who were in sync with the same leader, for as long as they take themselves for that.
+                let is_sole = assured.is_none() && self.was_alone;
+                let trust_for = if is_sole { Duration::ZERO } else { self.follower.trust_for };
+                (point, set, now + trust_for)
+            }
+            Standing::Stale(point) if sabotaged(Sabotage::StaleTrusted) => {
+                stack.succeed();
+                (point, set, now)
             }
             // What it has may be old: clients must not be answered from it.
             Standing::Alone | Standing::Joining | Standing::Stale(_) => {
@@ -211,7 +217,11 @@ impl Replicator {
                 (LogPoint::start(History(self.draw_number())), Generation::default(), now)
             }
         };
-        let leader = Leader::new(self.leader.clone(), start).succeeding(set);
+        // Whoever led before was in nobody's set.
+        let former = self.led_by.filter(|_| assured.is_some());
+        let others = self.leader.followers.iter().copied();
+        let others = others.filter(|&node| heirs_until > now && Some(node) != former);
+        let leader = Leader::new(self.leader.clone(), start).succeeding(set).beside(now, others);
         stack.set_journal(Some(Box::new(leader)));
         self.role = Role::Leading;
         self.led_at = now;
@@ -269,7 +279,8 @@ impl Replicator {
             Role::Following(follower) => follower.point(),
         };
         let followers = leader.map(|leader| leader.in_sync().collect()).unwrap_or_default();
-        LogCopy { protection: self.protection, point, followers }
+        let left = leader.map(Leader::commit_position);
+        LogCopy { protection: self.protection, point, followers, left }
     }
 
     /// Whether this node is active and others have everything that has left.
@@ -513,6 +524,7 @@ impl Replicator {
             Protection::Protected | Protection::Unprotected | Protection::InSync => {
                 LogPosition::complete(self.generation.0)
             }
+            Protection::Stale if sabotaged(Sabotage::StaleElected) => LogPosition(u64::MAX),
             // 0 is for whoever never had one.
             Protection::Stale => LogPosition(self.position.0.max(1)),
             Protection::Joining => LogPosition::NOT_WHOLE,

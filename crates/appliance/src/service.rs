@@ -330,7 +330,9 @@ impl ServiceHalf {
             send(frame)
         };
         // What overtakes counts as if it had been first: those that it has overtaken may wait longer, never less.
-        let sent = if held && sabotaged(Sabotage::AckUnheld) {
+        let sent = if held && sabotaged(Sabotage::ProbeAnswersHeld) {
+            None
+        } else if held && sabotaged(Sabotage::AckUnheld) {
             queue.pop_transmit_where(|it| speaks_of_neighbours(it) || is_bare_ack(it), send)
         } else if held {
             queue.pop_transmit_where(speaks_of_neighbours, send)

@@ -203,6 +203,36 @@ fn where_it_is_waited_for_nothing_leaves_while_whoever_is_left_behind_counts_its
     assert!(!world.leader.is_protected());
 }
 
+/// Another member of the set may be asked to take over as this node was, and lacks what is said from now on.
+#[test]
+fn where_it_is_waited_for_a_successor_says_nothing_that_another_may_lack_who_counts_itself_in_sync()
+{
+    let trust_for = follower_config(0, 1).trust_for;
+    let config = LeaderConfig { wait_for_trust: Some(trust_for), ..leader_config(1) };
+    let mut world = settled(config.clone());
+    let (now, start, set) = (world.now, world.leader.head(), world.leader.generation());
+    let successor = || Leader::new(config.clone(), start).succeeding(set);
+    let mut leader = successor().beside(now, [node(2)]);
+    let head = leader.append(now, now, &Entry::FinReceived { flow: FlowId(1) });
+    assert_eq!(leader.commit_position(), start.position);
+    assert_eq!(leader.poll_deadline(), Some((now + trust_for, Deadline::Trust)));
+    leader.tick(now + trust_for);
+    assert_eq!(leader.commit_position(), head, "by then it knows");
+    let mut alone = successor().beside(now, []);
+    let head = alone.append(now, now, &Entry::FinReceived { flow: FlowId(1) });
+    assert_eq!(alone.commit_position(), head);
+
+    world.leader = successor().beside(now, [node(2)]);
+    world.nodes[0].follower.disconnected(now);
+    world.nodes[0].connection = None;
+    let head = world.append(100);
+    assert_eq!(world.leader.commit_position(), start.position);
+    while world.leader.commit_position() < head {
+        world.turn();
+    }
+    assert!(world.now < now + trust_for / 2, "it has said hello after {:?}", world.now - now);
+}
+
 #[test]
 fn whoever_comes_back_while_that_is_waited_for_stays() {
     let trust_for = follower_config(0, 1).trust_for;
