@@ -8,6 +8,7 @@
 //! Every order that a client can see is the same on every node, and random picks come from a counter: two
 //! nodes that have seen the same events hold the same and have answered the same.
 
+mod bitmaps;
 mod blocking;
 mod call;
 mod connection;

@@ -178,9 +178,15 @@ pub(super) fn window(start: i64, stop: i64, len: usize) -> (usize, usize) {
     (start as usize, (stop - start + 1) as usize)
 }
 
+/// Like `window`, but a stop before the beginning is the beginning, as long as the start is not after it.
+pub(super) fn reach(start: i64, stop: i64, len: usize) -> (usize, usize) {
+    let stop = if stop < 0 { stop.saturating_add(len as i64).max(0) } else { stop };
+    window(start, stop, len)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::window;
+    use super::{reach, window};
 
     #[test]
     fn windows_count_from_either_end() {
@@ -190,5 +196,7 @@ mod tests {
         assert_eq!(window(i64::MIN, i64::MAX, 3), (0, 3));
         assert_eq!(window(3, 9, 3), (0, 0));
         assert_eq!(window(0, -1, 0), (0, 0));
+        assert_eq!((window(-9, -8, 3), reach(-9, -8, 3)), ((0, 0), (0, 1)));
+        assert_eq!((reach(0, -1, 0), reach(1, -9, 3)), ((0, 0), (0, 0)));
     }
 }

@@ -1,7 +1,9 @@
 //! The one table of commands.
 
 use super::call::Outcome;
-use super::{Call, connection, hashes, keys, lists, pops, pubsub, server, set_algebra, sets};
+use super::{
+    Call, bitmaps, connection, hashes, keys, lists, pops, pubsub, server, set_algebra, sets,
+};
 use super::{sorted_ranges, sorted_sets, strings, transactions};
 
 /// Runs a command.
@@ -57,6 +59,7 @@ pub(super) const FLAG_NAMES: [(Flags, &str); 10] = [
 /// The group a command belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Group {
+    Bitmap,
     Connection,
     Generic,
     Hash,
@@ -72,6 +75,7 @@ pub(super) enum Group {
 impl Group {
     pub(super) fn name(self) -> &'static str {
         match self {
+            Group::Bitmap => "bitmap",
             Group::Connection => "connection",
             Group::Generic => "generic",
             Group::Hash => "hash",
@@ -159,6 +163,12 @@ table! {
     "setrange" 4 W|M (1 1 1) String "2.2.0" strings::setrange, "Overwrites part of a string.";
     "strlen" 2 R|F (1 1 1) String "2.2.0" strings::strlen, "Gets the length of a string.";
     "substr" 4 R (1 1 1) String "1.0.0" strings::getrange, "Gets part of a string.";
+
+    "bitcount" -2 R (1 1 1) Bitmap "2.6.0" bitmaps::bitcount, "Counts bits that are 1.";
+    "bitop" -4 W|M (2 -1 1) Bitmap "2.6.0" bitmaps::bitop, "Combines strings bit by bit.";
+    "bitpos" -3 R (1 1 1) Bitmap "2.8.7" bitmaps::bitpos, "Finds the first bit of a kind.";
+    "getbit" 3 R|F (1 1 1) Bitmap "2.2.0" bitmaps::getbit, "Gets a bit.";
+    "setbit" 4 W|M (1 1 1) Bitmap "2.2.0" bitmaps::setbit, "Sets a bit, gets the old one.";
 
     "copy" -3 W|M (1 2 1) Generic "6.2.0" keys::copy, "Copies a key.";
     "del" -2 W (1 -1 1) Generic "1.0.0" keys::del, "Deletes keys.";

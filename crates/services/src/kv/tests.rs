@@ -3,6 +3,7 @@ use locum_stack::service::CloseReason;
 use super::*;
 use crate::testing::Bench;
 
+mod bitmaps;
 mod collections;
 mod connections;
 mod documentation;

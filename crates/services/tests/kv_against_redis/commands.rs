@@ -208,6 +208,9 @@ impl Maker {
             "$f" => return self.member(),
             "$d" => self.quarter(),
             "$i" => self.rng.i32(-3..8).to_string(),
+            // Places of bits, and strings whose bits are alike.
+            "$o" => self.below(90).to_string(),
+            "$a" => return vec![self.pick(&[0, 0xff, 0xff, b'U']); self.below(9)],
             "$r" => self.rng.i32(-8..8).to_string(),
             "$n" if self.chance(25) => self.pick(&NUMBERS).to_owned(),
             "$n" => self.rng.i32(-9..9).to_string(),

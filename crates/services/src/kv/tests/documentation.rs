@@ -42,7 +42,7 @@ fn the_limits_are_those_of_the_code() {
         ("arguments of a command", limits.args.to_string()),
         ("an argument", mib(limits.bulk)),
         ("a command", mib(limits.request)),
-        ("a string put together by `APPEND`, `SETRANGE`", mib(limits.string())),
+        ("a string put together by `APPEND`, `SETRANGE`, `SETBIT`", mib(limits.string())),
         ("output that waits", mib(session::OUTPUT_MAX)),
         ("a reply, or all replies of an `EXEC`", mib(limits.reply())),
         ("kept for all connections together", mib(limits.held)),
