@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::call::{Call, Outcome, SYNTAX, reach};
 use super::number;
 use super::resp::Args;
-use super::store::{Entry, Failure};
+use super::store::Failure;
 use super::values::Value;
 
 /// The place of a bit, of those that a string may have.
@@ -202,12 +202,6 @@ pub(super) fn bitop(call: &mut Call<'_>) -> Outcome {
         return Err("ERR BITOP NOT must be called with a single source key.".into());
     }
     let result = combine(call, operation)?;
-    let (db, key, len) = (call.db(), call.arg(2), result.len());
-    if len > 0 {
-        call.store().put(db, key, Entry { value: Value::String(result), expires_at: None });
-    } else {
-        call.store().remove(db, key);
-    }
-    call.out().count(len);
+    call.keep(call.arg(2), result.len(), Value::String(result));
     Ok(())
 }

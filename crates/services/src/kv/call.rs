@@ -12,9 +12,9 @@ use super::pubsub::Channels;
 use super::reply::Out;
 use super::resp::{Args, Limits};
 use super::session::Session;
-use super::store::{Failure, Store};
+use super::store::{Entry, Failure, Store};
 use super::table::Spec;
-use super::values::Kind;
+use super::values::{Kind, Value};
 
 pub(super) const SYNTAX: &str = "ERR syntax error";
 pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
@@ -114,6 +114,18 @@ impl<'c> Call<'c> {
         number.ok_or(wrong.into())
     }
 
+    /// A number of keys or elements that must not be 0.
+    pub(super) fn above_zero(&self, index: usize, what: &str) -> Result<usize, Failure> {
+        let number = self.positive(index).ok().filter(|number| *number > 0);
+        number.ok_or_else(|| format!("ERR {what} should be greater than 0").into())
+    }
+
+    /// How many elements are enough; 0 stands for all.
+    pub(super) fn limit(&self, index: usize) -> Result<usize, Failure> {
+        let limit = self.positive(index).map_err(|_| "ERR LIMIT can't be negative")?;
+        Ok(if limit == 0 { usize::MAX } else { limit })
+    }
+
     pub(super) fn float(&self, index: usize) -> Result<f64, Failure> {
         number::float(self.arg(index)).ok_or(NOT_A_FLOAT.into())
     }
@@ -151,6 +163,23 @@ impl<'c> Call<'c> {
         let changed = |count: &usize| *count > 0;
         let count = self.core.store.edit_if(self.session.db, key, change, changed)?;
         Ok(count.unwrap_or(0))
+    }
+
+    /// Puts the result of a command, which has so many elements, in place of whatever a key had, and replies how many
+    /// there are. Without any the key goes.
+    pub(super) fn keep(&mut self, key: &[u8], len: usize, value: Value) {
+        let db = self.session.db;
+        // As in Redis: who waits for a key that had another type is not told.
+        let is_new = !self.exists(key);
+        if len > 0 {
+            self.core.store.put(db, key, Entry { value, expires_at: None });
+        } else {
+            self.core.store.remove(db, key);
+        }
+        if is_new {
+            self.signal(key);
+        }
+        self.session.out.count(len);
     }
 
     /// Tells those who wait for this key.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::call::{Call, NOT_AN_INTEGER, Outcome, SYNTAX};
+use super::call::{Call, Outcome, SYNTAX};
 use super::connection::VERSION;
 use super::glob::{self, Pattern};
 use super::keys::{database, index};
@@ -317,22 +317,20 @@ fn getkeys(call: &mut Call<'_>) -> Outcome {
         return Err("ERR Invalid number of arguments specified for command".into());
     }
     let (first, last, step) = spec.keys;
-    let mut keys: Vec<&[u8]> = Vec::new();
-    if first == 0 {
-        // The commands whose keys follow their number, after the timeout of those that wait.
-        let at = if spec.name == "blmpop" { 2 } else { 1 };
-        let movable = spec.has(table::MOVABLE_KEYS);
-        let count = number::integer(inner.get(at)).filter(|_| movable).ok_or(if movable {
-            NOT_AN_INTEGER
-        } else {
-            "ERR The command has no key arguments"
-        })?;
-        let count = usize::try_from(count).unwrap_or(0);
+    let end = if last < 0 { inner.len() as i64 + i64::from(last) } else { last.into() };
+    let places = (i64::from(first)..=end).step_by(usize::from(step.unsigned_abs().max(1)));
+    let places = places.filter(|place| *place > 0).map(|place| place as usize);
+    let mut keys: Vec<&[u8]> = places.map(|place| inner.get(place)).collect();
+    if spec.has(table::MOVABLE_KEYS) {
+        // They follow their number, which is behind a key for the result, or a timeout.
+        let at = if first > 0 || spec.has(table::WAITS) { 2 } else { 1 };
+        let count = number::integer(inner.get(at)).and_then(|count| usize::try_from(count).ok());
+        let count = count.filter(|count| (1..inner.len() - at).contains(count));
+        let count = count.ok_or("ERR Invalid arguments specified for command")?;
         keys.extend(inner.from(at + 1).first(count).iter());
-    } else {
-        let end = if last < 0 { inner.len() as i64 + i64::from(last) } else { last.into() };
-        let places = (i64::from(first)..=end).step_by(usize::from(step.unsigned_abs().max(1)));
-        keys.extend(places.map(|place| inner.get(place as usize)));
+    }
+    if keys.is_empty() {
+        return Err("ERR The command has no key arguments".into());
     }
     call.out().bulks(keys.into_iter());
     Ok(())

@@ -4,7 +4,7 @@ use super::call::Outcome;
 use super::{
     Call, bitmaps, connection, hashes, keys, lists, pops, pubsub, server, set_algebra, sets,
 };
-use super::{sorted_ranges, sorted_sets, strings, transactions};
+use super::{sorted_algebra, sorted_ranges, sorted_sets, strings, transactions};
 
 /// Runs a command.
 pub(super) type Handler = fn(&mut Call<'_>) -> Outcome;
@@ -284,11 +284,18 @@ table! {
 
     "bzpopmax" -3 W|B|F (1 -2 1) SortedSet "5.0.0" pops::bzpopmax, "Removes the highest, or waits.";
     "bzpopmin" -3 W|B|F (1 -2 1) SortedSet "5.0.0" pops::bzpopmin, "Removes the lowest, or waits.";
+    "bzmpop" -5 W|B|K (0 0 0) SortedSet "7.0.0" pops::bzmpop, "Removes members, or waits for some.";
     "zadd" -4 W|M|F (1 1 1) SortedSet "1.2.0" sorted_sets::zadd, "Adds members with scores.";
     "zcard" 2 R|F (1 1 1) SortedSet "1.2.0" sorted_sets::zcard, "Counts members.";
     "zcount" 4 R|F (1 1 1) SortedSet "2.0.0" sorted_ranges::zcount, "Counts members by score.";
+    "zdiff" -3 R|K (0 0 0) SortedSet "6.2.0" sorted_algebra::zdiff, "Gets a difference.";
+    "zdiffstore" -4 W|M|K (1 1 1) SortedSet "6.2.0" sorted_algebra::zdiffstore, "Keeps a difference.";
     "zincrby" 4 W|M|F (1 1 1) SortedSet "1.2.0" sorted_sets::zincrby, "Adds to a score.";
+    "zinter" -3 R|K (0 0 0) SortedSet "6.2.0" sorted_algebra::zinter, "Gets an intersection.";
+    "zintercard" -3 R|K (0 0 0) SortedSet "7.0.0" sorted_algebra::zintercard, "Counts an intersection.";
+    "zinterstore" -4 W|M|K (1 1 1) SortedSet "2.0.0" sorted_algebra::zinterstore, "Keeps an intersection.";
     "zlexcount" 4 R|F (1 1 1) SortedSet "2.8.9" sorted_ranges::zlexcount, "Counts members by name.";
+    "zmpop" -4 W|K (0 0 0) SortedSet "7.0.0" pops::zmpop, "Removes members of the first sorted set.";
     "zmscore" -3 R|F (1 1 1) SortedSet "6.2.0" sorted_sets::zmscore, "Gets several scores.";
     "zpopmax" -2 W|F (1 1 1) SortedSet "5.0.0" pops::zpopmax, "Removes the highest members.";
     "zpopmin" -2 W|F (1 1 1) SortedSet "5.0.0" pops::zpopmin, "Removes the lowest members.";
@@ -308,6 +315,8 @@ table! {
     "zrevrank" 3 R|F (1 1 1) SortedSet "2.0.0" sorted_sets::zrevrank, "Gets the place from the end.";
     "zscan" -3 R (1 1 1) SortedSet "2.8.0" sorted_sets::zscan, "Lists members step by step.";
     "zscore" 3 R|F (1 1 1) SortedSet "1.2.0" sorted_sets::zscore, "Gets a score.";
+    "zunion" -3 R|K (0 0 0) SortedSet "6.2.0" sorted_algebra::zunion, "Gets a union.";
+    "zunionstore" -4 W|M|K (1 1 1) SortedSet "2.0.0" sorted_algebra::zunionstore, "Keeps a union.";
 }
 
 /// Longer than any name.

@@ -46,6 +46,8 @@ pub(crate) fn whole(bytes: &[u8]) -> Option<usize> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Promise {
     Exact,
+    /// Zero may have a sign.
+    Scores,
     /// The parts come in any order.
     Unordered,
     /// Pairs of parts come in any order.
@@ -77,6 +79,7 @@ fn promise(command: &[Vec<u8>]) -> Promise {
         "TTL" | "EXPIRETIME" => Promise::Time { tolerance: 15 },
         "PTTL" | "PEXPIRETIME" => Promise::Time { tolerance: 15_000 },
         "HELLO" => Promise::Hello,
+        name if name.starts_with(['Z', 'B']) => Promise::Scores,
         _ => Promise::Exact,
     }
 }
@@ -114,9 +117,20 @@ fn integer(reply: &Reply) -> Option<i64> {
 /// In seconds.
 const CENTURIES: i64 = 18_000_000_000;
 
+/// Without the sign of a zero, which our scores do not have.
+fn unsigned(reply: Reply) -> Reply {
+    match reply {
+        Reply::One(bytes) if bytes == b"$2\r\n-0\r\n" => Reply::One(b"$1\r\n0\r\n".to_vec()),
+        Reply::One(bytes) if bytes == b",-0\r\n" => Reply::One(b",0\r\n".to_vec()),
+        Reply::One(_) => reply,
+        Reply::Many(mark, parts) => Reply::Many(mark, parts.into_iter().map(unsigned).collect()),
+    }
+}
+
 fn agree(promise: Promise, ours: Reply, theirs: Reply) -> bool {
     match promise {
         Promise::Exact => ours == theirs,
+        Promise::Scores => unsigned(ours) == unsigned(theirs),
         Promise::Unordered => sorted(ours, false) == sorted(theirs, false),
         Promise::Pairs => sorted(ours, true) == sorted(theirs, true),
         Promise::Scan { pairs } => match (ours, theirs) {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::kv::resp::Limits;
 use crate::kv::subcommands::SUBCOMMANDS;
 use crate::kv::table::{Group, TABLE};
-use crate::kv::{connection, glob, session, store};
+use crate::kv::{connection, glob, session, sorted_algebra, store};
 
 const KV_MD: &str = include_str!("../../../../../docs/KV.md");
 
@@ -48,6 +48,10 @@ fn the_limits_are_those_of_the_code() {
         ("kept for all connections together", mib(limits.held)),
         ("keys that a connection watches", session::WATCHES_MAX.to_string()),
         ("channels and patterns of a connection", session::SUBSCRIPTIONS_MAX.to_string()),
+        (
+            "members that `ZUNION` and its kin read again, of keys that are named again",
+            sorted_algebra::AGAIN_MAX.to_string(),
+        ),
         ("a pattern", format!("{} bytes", glob::PATTERN_MAX)),
         ("the name of a connection", format!("{} bytes", connection::NAME_MAX)),
     ] {
