@@ -28,6 +28,7 @@ mod server;
 mod session;
 mod set_algebra;
 mod sets;
+mod sort;
 mod sorted_algebra;
 mod sorted_ranges;
 mod sorted_sets;

@@ -48,9 +48,8 @@ pub(super) fn setbit(call: &mut Call<'_>) -> Outcome {
         }
         (old, grows)
     };
-    let (db, key) = (call.db(), call.arg(1));
     let changed = |(old, grows): &(bool, bool)| *old != bit || *grows;
-    let (old, _) = call.store().edit_or_create(db, key, change, changed)?;
+    let (old, _) = call.edit_or_create_if(call.arg(1), change, changed)?;
     call.out().flag(old);
     Ok(())
 }

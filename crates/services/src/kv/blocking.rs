@@ -30,13 +30,18 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Notes that there is something at a key.
     pub(super) fn signal(&mut self, db: u8, key: &[u8]) {
-        if self.keys.is_empty() {
+        if !self.awaits(db, key) {
             return;
         }
         let place = (db, key.into());
-        if self.keys.contains_key(&place) && self.is_ready.insert(place.clone()) {
+        if self.is_ready.insert(place.clone()) {
             self.ready.push_back(place);
         }
+    }
+
+    /// Whether somebody waits for a key.
+    pub(super) fn awaits(&self, db: u8, key: &[u8]) -> bool {
+        !self.keys.is_empty() && self.keys.contains_key(&(db, key.into()))
     }
 
     /// Notes that any key of a database may have come.

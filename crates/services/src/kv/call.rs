@@ -151,7 +151,25 @@ impl<'c> Call<'c> {
         key: &[u8],
         change: impl FnOnce(&mut K) -> T,
     ) -> Result<T, Failure> {
-        self.core.store.edit_or_create(self.session.db, key, change, |_| true)
+        self.edit_or_create_if(key, change, |_| true)
+    }
+
+    /// Like `edit_or_create`; but who watches the key hears of it only if the result says that something changed.
+    ///
+    /// Who waits for the key hears of it if it is new. As in Redis not otherwise: a key that was there when they came,
+    /// since it had another type, serves nobody.
+    pub(super) fn edit_or_create_if<K: Kind, T>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut K) -> T,
+        changed: impl FnOnce(&T) -> bool,
+    ) -> Result<T, Failure> {
+        let is_awaited = self.core.waiting.awaits(self.session.db, key) && !self.exists(key);
+        let result = self.core.store.edit_or_create(self.session.db, key, change, changed)?;
+        if is_awaited {
+            self.signal(key);
+        }
+        Ok(result)
     }
 
     /// Edits what may turn out to be right already: the change counts what it has changed.
@@ -169,7 +187,6 @@ impl<'c> Call<'c> {
     /// there are. Without any the key goes.
     pub(super) fn keep(&mut self, key: &[u8], len: usize, value: Value) {
         let db = self.session.db;
-        // As in Redis: who waits for a key that had another type is not told.
         let is_new = !self.exists(key);
         if len > 0 {
             self.core.store.put(db, key, Entry { value, expires_at: None });

@@ -118,7 +118,6 @@ fn shift(call: &mut Call<'_>, from: End, to: End) -> Result<bool, Failure> {
         item
     };
     let Some(item) = item else { return Ok(false) };
-    call.signal(target);
     call.out().bulk(&item);
     Ok(true)
 }

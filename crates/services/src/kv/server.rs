@@ -8,8 +8,9 @@ use super::glob::{self, Pattern};
 use super::keys::{database, index};
 use super::number;
 use super::reply::Out;
+use super::sort;
 use super::store::{DATABASES, Failure};
-use super::table::{self, FLAG_NAMES, Spec, TABLE};
+use super::table::{self, FLAG_NAMES, Group, Spec, TABLE};
 
 pub(super) fn dbsize(call: &mut Call<'_>) -> Outcome {
     let len = call.core.store.len(call.session.db);
@@ -321,7 +322,9 @@ fn getkeys(call: &mut Call<'_>) -> Outcome {
     let places = (i64::from(first)..=end).step_by(usize::from(step.unsigned_abs().max(1)));
     let places = places.filter(|place| *place > 0).map(|place| place as usize);
     let mut keys: Vec<&[u8]> = places.map(|place| inner.get(place)).collect();
-    if spec.has(table::MOVABLE_KEYS) {
+    if spec.group == Group::Generic && spec.has(table::MOVABLE_KEYS) {
+        keys.extend(sort::target(inner).filter(|_| spec.has(table::WRITES)));
+    } else if spec.has(table::MOVABLE_KEYS) {
         // They follow their number, which is behind a key for the result, or a timeout.
         let at = if first > 0 || spec.has(table::WAITS) { 2 } else { 1 };
         let count = number::integer(inner.get(at)).and_then(|count| usize::try_from(count).ok());

@@ -4,7 +4,7 @@ use super::call::Outcome;
 use super::{
     Call, bitmaps, connection, hashes, keys, lists, pops, pubsub, server, set_algebra, sets,
 };
-use super::{sorted_algebra, sorted_ranges, sorted_sets, strings, transactions};
+use super::{sort, sorted_algebra, sorted_ranges, sorted_sets, strings, transactions};
 
 /// Runs a command.
 pub(super) type Handler = fn(&mut Call<'_>) -> Outcome;
@@ -35,6 +35,7 @@ const K: Flags = 1 << 9;
 /// Is refused within a transaction.
 const X: Flags = 1 << 10;
 
+pub(super) const WRITES: Flags = W;
 pub(super) const NEEDS_MEMORY: Flags = M;
 pub(super) const AT_ONCE: Flags = N;
 pub(super) const SUBSCRIBED: Flags = S;
@@ -188,6 +189,8 @@ table! {
     "rename" 3 W (1 2 1) Generic "1.0.0" keys::rename, "Renames a key.";
     "renamenx" 3 W|F (1 2 1) Generic "1.0.0" keys::renamenx, "Renames a key to a free name.";
     "scan" -2 R (0 0 0) Generic "2.8.0" keys::scan, "Lists keys step by step.";
+    "sort" -2 W|M|K (1 1 1) Generic "1.0.0" sort::sort, "Sorts the elements of a key.";
+    "sort_ro" -2 R|K (1 1 1) Generic "7.0.0" sort::sort_ro, "Sorts the elements of a key.";
     "touch" -2 R|F (1 -1 1) Generic "3.2.1" keys::exists, "Counts keys that exist.";
     "ttl" 2 R|F (1 1 1) Generic "1.0.0" keys::ttl, "Tells the seconds a key has left.";
     "type" 2 R|F (1 1 1) Generic "1.0.0" keys::type_of, "Tells the type of a key.";

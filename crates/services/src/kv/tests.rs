@@ -8,6 +8,7 @@ mod collections;
 mod connections;
 mod documentation;
 mod limits;
+mod sort;
 mod sorted_algebra;
 mod strings;
 mod waiting;

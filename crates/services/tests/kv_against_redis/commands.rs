@@ -208,6 +208,9 @@ impl Maker {
             "$f" => return self.member(),
             "$d" => self.quarter(),
             "$i" => self.rng.i32(-3..8).to_string(),
+            // Patterns of SORT, those with a place for the element first.
+            "$Q" => self.pick(&["w_*", "w_*", "w_*->f", "*", "w_*->"]).to_owned(),
+            "$q" => self.pick(&["w_*", "w_*->f", "*", "w_", "#", "*->->", "s*"]).to_owned(),
             // Places of bits, and strings whose bits are alike.
             "$o" => self.below(90).to_string(),
             "$a" => return vec![self.pick(&[0, 0xff, 0xff, b'U']); self.below(9)],

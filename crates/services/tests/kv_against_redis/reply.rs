@@ -64,6 +64,13 @@ enum Promise {
     Hello,
 }
 
+/// Whether a SORT does not sort what may be a set.
+fn keeps_an_open_order(command: &[Vec<u8>]) -> bool {
+    let by = command.iter().rposition(|word| word.eq_ignore_ascii_case(b"by"));
+    let constant = by.and_then(|by| command.get(by + 1)).is_some_and(|by| !by.contains(&b'*'));
+    constant && !matches!(command.get(1).and_then(|key| key.first()), Some(b'q' | b'x'))
+}
+
 fn promise(command: &[Vec<u8>]) -> Promise {
     let upper = |word: Option<&Vec<u8>>| {
         String::from_utf8_lossy(word.map_or(&[][..], Vec::as_slice)).to_ascii_uppercase()
@@ -71,6 +78,7 @@ fn promise(command: &[Vec<u8>]) -> Promise {
     match upper(command.first()).as_str() {
         "KEYS" | "SMEMBERS" | "HKEYS" | "HVALS" | "SINTER" | "SUNION" | "SDIFF" | "SPOP"
         | "SRANDMEMBER" => Promise::Unordered,
+        "SORT" | "SORT_RO" if keeps_an_open_order(command) => Promise::Unordered,
         "HGETALL" => Promise::Pairs,
         "HRANDFIELD" | "ZRANDMEMBER" if upper(command.last()).starts_with("WITH") => Promise::Pairs,
         "HRANDFIELD" | "ZRANDMEMBER" => Promise::Unordered,
