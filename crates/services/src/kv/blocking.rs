@@ -8,7 +8,7 @@ use locum_types::Instant;
 
 use super::call::{Call, Outcome};
 use super::number;
-use super::session::{Blocked, Mode, Session};
+use super::session::{Blocked, InVain, Mode, Session};
 use super::store::Failure;
 
 type Place = (u8, Box<[u8]>);
@@ -93,16 +93,16 @@ impl Waiting {
     pub(super) fn overdue(&self, now: Instant) -> Option<FlowId> {
         self.deadlines.first().filter(|(deadline, _)| *deadline <= now).map(|(_, flow)| *flow)
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.keys.values().flatten().map(|(_, flow)| flow).collect::<BTreeSet<_>>().len()
-    }
 }
 
 impl Session {
     /// What a client gets that waited in vain.
-    pub(super) fn waited_in_vain(&mut self, array: bool) {
-        if array { self.out.null_array() } else { self.out.null() }
+    pub(super) fn waited_in_vain(&mut self, in_vain: InVain) {
+        match in_vain {
+            InVain::Null => self.out.null(),
+            InVain::NullArray => self.out.null_array(),
+            InVain::Zero => self.out.count(0),
+        }
     }
 }
 
@@ -129,10 +129,10 @@ impl Call<'_> {
         &mut self,
         keys: impl Iterator<Item = &'k [u8]>,
         timeout: Option<Duration>,
-        array: bool,
+        in_vain: InVain,
     ) -> Outcome {
         match self.session.mode {
-            Mode::Exec => self.session.waited_in_vain(array),
+            Mode::Exec => self.session.waited_in_vain(in_vain),
             Mode::Retry => {}
             Mode::Direct => {
                 self.core.waiting.turns += 1;
@@ -142,7 +142,7 @@ impl Call<'_> {
                     spec: self.spec,
                     args: self.args.iter().collect(),
                     keys: keys.map(Box::from).collect(),
-                    array,
+                    in_vain,
                 };
                 self.core.waiting.add(self.session.db, self.session.flow, &blocked);
                 self.session.blocked = Some(blocked);
@@ -150,4 +150,18 @@ impl Call<'_> {
         }
         Ok(())
     }
+}
+
+/// WAIT: nobody replicates this server as Redis does it, so who waits for somebody waits in vain.
+pub(super) fn wait(call: &mut Call<'_>) -> Outcome {
+    let wanted = call.integer(1)?;
+    let millis =
+        number::integer(call.arg(2)).ok_or("ERR timeout is not an integer or out of range")?;
+    let millis = u64::try_from(millis).map_err(|_| "ERR timeout is negative")?;
+    if wanted <= 0 {
+        call.out().count(0);
+        return Ok(());
+    }
+    let timeout = (millis > 0).then_some(Duration::from_millis(millis));
+    call.wait(std::iter::empty(), timeout, InVain::Zero)
 }

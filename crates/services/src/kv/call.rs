@@ -204,6 +204,14 @@ impl<'c> Call<'c> {
         self.core.waiting.signal(self.session.db, key);
     }
 
+    /// The error about a subcommand whose arguments are more than its row in the table tells.
+    pub(super) fn wrong_subcommand(&self) -> Failure {
+        let given: String = String::from_utf8_lossy(self.arg(1)).chars().take(128).collect();
+        let name = self.spec.name.to_ascii_uppercase();
+        let text = "ERR unknown subcommand or wrong number of arguments for";
+        format!("{text} '{given}'. Try {name} HELP.").into()
+    }
+
     /// The error about a subcommand with too many or too few arguments.
     pub(super) fn wrong_arity(&self) -> Failure {
         let subcommand = self.word(1).to_ascii_lowercase();

@@ -164,6 +164,7 @@ pub(super) fn client(call: &mut Call<'_>) -> Outcome {
             let line = describe(call.session, call.core.store.now) + "\n";
             call.out().verbatim(&line);
         }
+        ("HELP", _) => return super::help::reply(call),
         ("LIST", _) => return list(call),
         ("KILL", _) => return kill(call),
         ("REPLY", 3) => return reply(call),
@@ -331,7 +332,7 @@ fn unblock(call: &mut Call<'_>) -> Outcome {
         if error {
             peer.out.error("UNBLOCKED client unblocked via CLIENT UNBLOCK");
         } else {
-            peer.waited_in_vain(blocked.array);
+            peer.waited_in_vain(blocked.in_vain);
         }
         call.core.dirty.insert(flow);
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::call::{Call, Outcome, SYNTAX};
 use super::resp::Args;
+use super::session::InVain;
 use super::store::Failure;
 use super::values::{End, List, SortedSet};
 
@@ -75,7 +76,7 @@ fn blocking_pop(call: &mut Call<'_>, end: End) -> Outcome {
             return Ok(());
         }
     }
-    call.wait(keys.iter(), timeout, true)
+    call.wait(keys.iter(), timeout, InVain::NullArray)
 }
 
 pub(super) fn blpop(call: &mut Call<'_>) -> Outcome {
@@ -144,7 +145,7 @@ fn shift_or_wait(call: &mut Call<'_>, from: End, to: End, timeout: usize) -> Out
         return Ok(());
     }
     let source = call.arg(1);
-    call.wait(std::iter::once(source), timeout, false)
+    call.wait(std::iter::once(source), timeout, InVain::Null)
 }
 
 pub(super) fn brpoplpush(call: &mut Call<'_>) -> Outcome {
@@ -227,7 +228,7 @@ pub(super) fn blmpop(call: &mut Call<'_>) -> Outcome {
     if take_many(call, many)? {
         return Ok(());
     }
-    call.wait(many.keys.iter(), many.timeout, true)
+    call.wait(many.keys.iter(), many.timeout, InVain::NullArray)
 }
 
 /// A member and its score.
@@ -304,7 +305,7 @@ fn blocking_pop_sorted(call: &mut Call<'_>, end: End) -> Outcome {
             return Ok(());
         }
     }
-    call.wait(keys.iter(), timeout, true)
+    call.wait(keys.iter(), timeout, InVain::NullArray)
 }
 
 pub(super) fn bzpopmin(call: &mut Call<'_>) -> Outcome {
@@ -351,5 +352,5 @@ pub(super) fn bzmpop(call: &mut Call<'_>) -> Outcome {
     if take_many_sorted(call, many)? {
         return Ok(());
     }
-    call.wait(many.keys.iter(), many.timeout, true)
+    call.wait(many.keys.iter(), many.timeout, InVain::NullArray)
 }

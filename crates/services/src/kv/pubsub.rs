@@ -209,8 +209,8 @@ pub(super) fn pubsub(call: &mut Call<'_>) -> Outcome {
             }
         }
         b"NUMPAT" if call.args.len() == 2 => out.count(channels.patterns.len()),
-        b"CHANNELS" => return Err(call.wrong_arity()),
-        _ => return Err(super::call::SYNTAX.into()),
+        b"HELP" => return super::help::reply(call),
+        _ => return Err(call.wrong_subcommand()),
     }
     Ok(())
 }

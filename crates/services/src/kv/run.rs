@@ -250,7 +250,7 @@ impl Kv {
         while let Some(flow) = self.core.waiting.overdue(self.core.store.now) {
             let Some(session) = self.sessions.get_mut(&flow) else { return };
             let Some(blocked) = self.core.waiting.remove(session) else { return };
-            session.waited_in_vain(blocked.array);
+            session.waited_in_vain(blocked.in_vain);
             self.core.dirty.insert(flow);
         }
         if self.core.store.next_tick().is_some_and(|due| due <= self.core.store.now) {

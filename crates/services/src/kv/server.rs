@@ -1,15 +1,18 @@
 //! Commands about the server.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::call::{Call, Outcome, SYNTAX};
 use super::connection::VERSION;
 use super::glob::{self, Pattern};
+use super::help;
 use super::keys::{database, index};
 use super::number;
 use super::reply::Out;
 use super::sort;
 use super::store::{DATABASES, Failure};
+use super::subcommands;
 use super::table::{self, FLAG_NAMES, Group, Spec, TABLE};
 
 pub(super) fn dbsize(call: &mut Call<'_>) -> Outcome {
@@ -102,7 +105,11 @@ pub(super) fn config(call: &mut Call<'_>) -> Outcome {
         }
         ("SET", 4..) if call.len().is_multiple_of(2) => {
             let mut limit = call.core.store.limit;
+            let mut seen = BTreeSet::new();
             for (name, value) in call.args.from(2).pairs() {
+                if !seen.insert(name.to_ascii_lowercase()) {
+                    return Err(not_set(name, "duplicate parameter"));
+                }
                 set_parameter(name, value, &mut limit)?;
             }
             call.store().limit = limit;
@@ -115,6 +122,7 @@ pub(super) fn config(call: &mut Call<'_>) -> Outcome {
             (store.hits, store.misses, store.expired) = (0, 0, 0);
             call.out().ok();
         }
+        ("HELP", _) => return help::reply(call),
         ("REWRITE", 2) => {
             return Err("ERR The server is running without a config file".into());
         }
@@ -124,12 +132,15 @@ pub(super) fn config(call: &mut Call<'_>) -> Outcome {
     Ok(())
 }
 
+fn not_set(name: &[u8], why: &str) -> Failure {
+    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}").into()
+}
+
 fn set_parameter(name: &[u8], value: &[u8], limit: &mut Option<u64>) -> Outcome {
+    let failed = |why: &str| not_set(name, why);
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     let value = String::from_utf8_lossy(value).to_ascii_lowercase();
-    let failed = |why: &str| -> Failure {
-        format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}").into()
-    };
     match name.as_str() {
         "maxmemory" => {
             let bytes = memory(&value).ok_or_else(|| failed("argument must be a memory value"))?;
@@ -208,7 +219,8 @@ fn server_section(call: &Call<'_>) -> String {
 }
 
 fn clients_section(call: &Call<'_>) -> String {
-    let (clients, blocked) = (call.peers.len() + 1, call.core.waiting.len());
+    let clients = call.peers.len() + 1;
+    let blocked = call.peers.values().filter(|session| session.blocked.is_some()).count();
     format!("connected_clients:{clients}\r\nblocked_clients:{blocked}\r\n")
 }
 
@@ -276,6 +288,7 @@ pub(super) fn command(call: &mut Call<'_>) -> Outcome {
             call.out().map(specs.len());
             specs.into_iter().for_each(|spec| document(&mut call.session.out, spec));
         }
+        ("HELP", _) => return help::reply(call),
         ("GETKEYS", 3..) => return getkeys(call),
         _ => return Err(SYNTAX.into()),
     }
@@ -314,13 +327,18 @@ fn document(out: &mut Out, spec: &Spec) {
 fn getkeys(call: &mut Call<'_>) -> Outcome {
     let inner = call.args.from(2);
     let spec = table::find(inner.get(0)).ok_or("ERR Invalid command specified")?;
-    if !spec.takes(inner.len()) {
+    if !subcommands::knows(spec, inner.get(1)) {
+        return Err("ERR Invalid command specified".into());
+    }
+    if !spec.takes(inner.len()) || subcommands::refusal(spec, inner).is_some() {
         return Err("ERR Invalid number of arguments specified for command".into());
     }
     let (first, last, step) = spec.keys;
     let end = if last < 0 { inner.len() as i64 + i64::from(last) } else { last.into() };
     let places = (i64::from(first)..=end).step_by(usize::from(step.unsigned_abs().max(1)));
-    let places = places.filter(|place| *place > 0).map(|place| place as usize);
+    let places = places
+        .filter(|place| *place > 0 && *place < inner.len() as i64)
+        .map(|place| place as usize);
     let mut keys: Vec<&[u8]> = places.map(|place| inner.get(place)).collect();
     if spec.group == Group::Generic && spec.has(table::MOVABLE_KEYS) {
         keys.extend(sort::target(inner).filter(|_| spec.has(table::WRITES)));

@@ -163,6 +163,11 @@ impl Store {
         self.db(db).entries.at(place).map(|(_, entry)| &entry.value)
     }
 
+    /// The bytes that a key takes, roughly.
+    pub(super) fn usage(&mut self, db: u8, key: &[u8]) -> Option<usize> {
+        self.entry(db, key).map(|entry| key.len() + KEY + entry.value.size())
+    }
+
     /// The value of a key that this command has asked for already.
     pub(super) fn peek(&self, db: u8, key: &[u8]) -> Option<&Value> {
         let entries = &self.db(db).entries;

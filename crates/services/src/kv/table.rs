@@ -4,7 +4,9 @@ use super::call::Outcome;
 use super::{
     Call, bitmaps, connection, hashes, keys, lists, pops, pubsub, server, set_algebra, sets,
 };
-use super::{sort, sorted_algebra, sorted_ranges, sorted_sets, strings, transactions};
+use super::{
+    blocking, diagnostics, sort, sorted_algebra, sorted_ranges, sorted_sets, strings, transactions,
+};
 
 /// Runs a command.
 pub(super) type Handler = fn(&mut Call<'_>) -> Outcome;
@@ -195,6 +197,7 @@ table! {
     "ttl" 2 R|F (1 1 1) Generic "1.0.0" keys::ttl, "Tells the seconds a key has left.";
     "type" 2 R|F (1 1 1) Generic "1.0.0" keys::type_of, "Tells the type of a key.";
     "unlink" -2 W|F (1 -1 1) Generic "4.0.0" keys::del, "Deletes keys.";
+    "wait" 3 (0 0 0) Generic "3.0.0" blocking::wait, "Waits for replicas, which there are not.";
 
     "auth" -2 F (0 0 0) Connection "1.0.0" connection::auth, "Logs in.";
     "client" -2 A (0 0 0) Connection "2.4.0" connection::client, "Manages connections.";
@@ -211,6 +214,11 @@ table! {
     "flushall" -1 W (0 0 0) Server "1.0.0" server::flushall, "Deletes everything.";
     "flushdb" -1 W (0 0 0) Server "1.0.0" server::flushdb, "Deletes the keys of the database.";
     "info" -1 (0 0 0) Server "1.0.0" server::info, "Tells about the server.";
+    "lastsave" 1 F (0 0 0) Server "1.0.0" diagnostics::lastsave, "Tells when the service began.";
+    "latency" -2 A (0 0 0) Server "2.8.13" diagnostics::latency, "Tells about latency: nothing.";
+    "memory" -2 R (2 2 1) Server "4.0.0" diagnostics::memory, "Tells what a key takes.";
+    "role" 1 F (0 0 0) Server "2.8.12" diagnostics::role, "Tells the role of the server.";
+    "slowlog" -2 A (0 0 0) Server "2.2.12" diagnostics::slowlog, "Tells about slow commands: nothing.";
     "swapdb" 3 W|F (0 0 0) Server "4.0.0" server::swapdb, "Swaps two databases.";
     "time" 1 F (0 0 0) Server "2.6.0" server::time, "Tells the time.";
 

@@ -6,6 +6,7 @@ use crate::testing::Bench;
 mod bitmaps;
 mod collections;
 mod connections;
+mod diagnostics;
 mod documentation;
 mod limits;
 mod sort;
