@@ -159,6 +159,9 @@ pub(super) fn client(call: &mut Call<'_>) -> Outcome {
             call.arg(2).clone_into(&mut call.session.name);
             call.out().ok();
         }
+        ("NO-EVICT" | "NO-TOUCH", 3) if !call.is(2, "ON") && !call.is(2, "OFF") => {
+            return Err(SYNTAX.into());
+        }
         ("SETINFO", 4) | ("NO-EVICT" | "NO-TOUCH", 3) => call.out().ok(),
         ("INFO", 2) => {
             let line = describe(call.session, call.core.store.now) + "\n";

@@ -202,7 +202,7 @@ pub(super) fn pubsub(call: &mut Call<'_>) -> Outcome {
         }
         b"NUMSUB" => {
             let names = call.args.from(2);
-            out.map(names.len());
+            out.array(names.len() * 2);
             for name in names.iter() {
                 out.bulk(name);
                 out.count(channels.names.get(name).map_or(0, BTreeSet::len));

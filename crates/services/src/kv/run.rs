@@ -62,7 +62,7 @@ impl Core {
         }
         let closed = !session.out.resp3 && session.subscriptions() > 0;
         if closed && !spec.has(table::SUBSCRIBED) {
-            let name = spec.name;
+            let name = subcommands::full_name(spec, args);
             let text = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
                         this context";
             return Some(format!("ERR Can't execute '{name}': {text}").into());

@@ -10,6 +10,7 @@ use super::help;
 use super::keys::{database, index};
 use super::number;
 use super::reply::Out;
+use super::resp::Args;
 use super::sort;
 use super::store::{DATABASES, Failure};
 use super::subcommands;
@@ -83,6 +84,28 @@ fn parameters(call: &Call<'_>) -> [(&'static str, String); 9] {
     ]
 }
 
+/// Replies parameters by name, as it was given, or by pattern.
+fn get_parameters(call: &mut Call<'_>, given: Args<'_>) {
+    let lower: Vec<Vec<u8>> = given.iter().map(<[u8]>::to_ascii_lowercase).collect();
+    let patterns: Vec<Pattern<'_>> = lower.iter().map(|text| Pattern::new(text)).collect();
+    let mut found = Vec::new();
+    for (name, value) in parameters(call) {
+        let Some(place) = patterns.iter().position(|pattern| pattern.matches(name.as_bytes()))
+        else {
+            continue;
+        };
+        let given = given.get(place);
+        let is_pattern = given.iter().any(|byte| b"*?[".contains(byte));
+        found.push((if is_pattern { name.as_bytes() } else { given }, value));
+    }
+    let out = call.out();
+    out.map(found.len());
+    for (name, value) in found {
+        out.bulk(name);
+        out.text(&value);
+    }
+}
+
 pub(super) fn config(call: &mut Call<'_>) -> Outcome {
     match (call.word(1).as_str(), call.len()) {
         ("GET", 3..) => {
@@ -91,17 +114,7 @@ pub(super) fn config(call: &mut Call<'_>) -> Outcome {
                 return Err("ERR too many patterns".into());
             }
             given.iter().try_for_each(glob::check)?;
-            let given: Vec<Vec<u8>> = given.iter().map(<[u8]>::to_ascii_lowercase).collect();
-            let patterns: Vec<Pattern<'_>> = given.iter().map(|text| Pattern::new(text)).collect();
-            let mut found = parameters(call).to_vec();
-            found.retain(|(name, _)| {
-                patterns.iter().any(|pattern| pattern.matches(name.as_bytes()))
-            });
-            call.out().map(found.len());
-            for (name, value) in found {
-                call.out().text(name);
-                call.out().text(&value);
-            }
+            get_parameters(call, given);
         }
         ("SET", 4..) if call.len().is_multiple_of(2) => {
             let mut limit = call.core.store.limit;
@@ -133,11 +146,12 @@ pub(super) fn config(call: &mut Call<'_>) -> Outcome {
 }
 
 fn not_set(name: &[u8], why: &str) -> Failure {
-    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+    let name = String::from_utf8_lossy(name);
     format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}").into()
 }
 
 fn set_parameter(name: &[u8], value: &[u8], limit: &mut Option<u64>) -> Outcome {
+    let given = String::from_utf8_lossy(name);
     let failed = |why: &str| not_set(name, why);
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     let value = String::from_utf8_lossy(value).to_ascii_lowercase();
@@ -156,7 +170,7 @@ fn set_parameter(name: &[u8], value: &[u8], limit: &mut Option<u64>) -> Outcome 
         "databases" | "proto-max-bulk-len" => Err(failed("can't set immutable config")),
         _ => {
             let text = "ERR Unknown option or number of arguments for CONFIG SET - ";
-            Err(format!("{text}'{name}'").into())
+            Err(format!("{text}'{given}'").into())
         }
     }
 }

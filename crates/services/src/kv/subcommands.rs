@@ -51,6 +51,13 @@ pub(super) static SUBCOMMANDS: &[(&str, &str, i8)] = &[
     ("slowlog", "reset", 2),
 ];
 
+/// The name of a command, with its second word if it has such.
+pub(super) fn full_name(spec: &Spec, args: Args<'_>) -> String {
+    let mut own = SUBCOMMANDS.iter().filter(|(command, ..)| *command == spec.name);
+    let second = own.find(|(_, name, _)| name.as_bytes().eq_ignore_ascii_case(args.get(1)));
+    second.map_or(spec.name.to_owned(), |(command, name, _)| format!("{command}|{name}"))
+}
+
 /// Whether a command has this second word, or takes any.
 pub(super) fn knows(spec: &Spec, given: &[u8]) -> bool {
     let mut own = SUBCOMMANDS.iter().filter(|(command, ..)| *command == spec.name).peekable();

@@ -42,6 +42,17 @@ pub(crate) fn whole(bytes: &[u8]) -> Option<usize> {
     parse(bytes).map(|(_, rest)| bytes.len() - rest.len())
 }
 
+/// Every reply in `bytes`, which end with one.
+pub(crate) fn split(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut replies = Vec::new();
+    while !bytes.is_empty() {
+        let (reply, rest) = bytes.split_at(whole(bytes).unwrap_or(bytes.len()));
+        replies.push(reply);
+        bytes = rest;
+    }
+    replies
+}
+
 /// What Redis promises about a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Promise {
@@ -62,6 +73,10 @@ enum Promise {
     },
     /// What a server says about itself.
     Hello,
+    /// A number of its own.
+    Number,
+    /// What Redis chose when the value was made: it is not chosen anew when the value shrinks.
+    Encoding,
 }
 
 /// Whether a SORT does not sort what may be a set.
@@ -87,6 +102,11 @@ fn promise(command: &[Vec<u8>]) -> Promise {
         "TTL" | "EXPIRETIME" => Promise::Time { tolerance: 15 },
         "PTTL" | "PEXPIRETIME" => Promise::Time { tolerance: 15_000 },
         "HELLO" => Promise::Hello,
+        "LASTSAVE" | "MEMORY" => Promise::Number,
+        "CLIENT" if upper(command.get(1)) == "ID" => Promise::Number,
+        "CONFIG" if upper(command.get(1)) == "GET" => Promise::Pairs,
+        "PUBSUB" if upper(command.get(1)) == "CHANNELS" => Promise::Unordered,
+        "OBJECT" if upper(command.get(1)) == "ENCODING" => Promise::Encoding,
         name if name.starts_with(['Z', 'B']) => Promise::Scores,
         _ => Promise::Exact,
     }
@@ -119,6 +139,31 @@ fn integer(reply: &Reply) -> Option<i64> {
             text.trim_end().parse().ok()
         }
         Reply::Many(..) => None,
+    }
+}
+
+/// The text of a bulk string.
+fn bulk(reply: &Reply) -> Option<&str> {
+    match reply {
+        Reply::One(bytes) if bytes.starts_with(b"$") => {
+            std::str::from_utf8(bytes).ok()?.lines().nth(1)
+        }
+        Reply::One(_) | Reply::Many(..) => None,
+    }
+}
+
+/// The encodings of a value that another one would have if it were new.
+fn may_have_become(encoding: &str) -> &'static [&'static str] {
+    match encoding {
+        "int" => &["int", "embstr", "raw"],
+        "embstr" => &["embstr", "raw"],
+        "raw" => &["raw"],
+        "intset" => &["intset", "hashtable"],
+        "listpack" => &["listpack", "hashtable", "skiplist"],
+        "hashtable" => &["hashtable"],
+        "skiplist" => &["skiplist"],
+        "quicklist" => &["quicklist"],
+        _ => &[],
     }
 }
 
@@ -157,6 +202,14 @@ fn agree(promise: Promise, ours: Reply, theirs: Reply) -> bool {
             (Some(ours), Some(theirs)) if ours > 0 && theirs > 0 => {
                 ours.abs_diff(theirs) <= tolerance.unsigned_abs()
             }
+            _ => ours == theirs,
+        },
+        Promise::Number => match (integer(&ours), integer(&theirs)) {
+            (Some(ours), Some(theirs)) => ours > 0 && theirs > 0,
+            _ => ours == theirs,
+        },
+        Promise::Encoding => match (bulk(&ours), bulk(&theirs)) {
+            (Some(ours), Some(theirs)) => may_have_become(ours).contains(&theirs),
             _ => ours == theirs,
         },
         Promise::Hello => match (ours, theirs) {
