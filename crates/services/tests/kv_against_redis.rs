@@ -338,6 +338,32 @@ fn random_commands_have_the_replies_of_redis() {
 }
 
 #[test]
+fn commands_are_described_as_redis_describes_them() {
+    let Some(redis) = start() else { return };
+    let mut theirs = redis.connect();
+    let mut ours = Bench::new(Kv::new(wall(), 1, None));
+    let flow = ours.open();
+    let mut ask_us = |line: &str| {
+        let seen = ours.record(flow).sent.len();
+        ours.data(flow, line.as_bytes());
+        ours.drain(flow);
+        ours.record(flow).sent[seen..].to_vec()
+    };
+    let names = reply::texts(&ask_us("COMMAND LIST\r\n"));
+    assert!(names.len() > 150, "{names:?}");
+    for name in names {
+        let info = format!("COMMAND INFO {name}\r\n");
+        let described = reply::described(&ask_us(&info), true);
+        assert!(described.is_some(), "{name}");
+        assert_eq!(described, reply::described(&theirs.ask(info.as_bytes()), false), "{name}");
+        let docs = format!("COMMAND DOCS {name}\r\n");
+        let documented = reply::documented(&ask_us(&docs));
+        assert_eq!(documented.as_ref().map(BTreeSet::len), Some(2), "{name}");
+        assert_eq!(documented, reply::documented(&theirs.ask(docs.as_bytes())), "{name}");
+    }
+}
+
+#[test]
 fn what_is_no_command_ends_a_connection_with_the_words_of_redis() {
     let Some(redis) = start() else { return };
     let mut redis_ended = redis.connect();

@@ -72,24 +72,31 @@ fn bits(start: i64, stop: i64, in_bits: bool, bytes: usize) -> (usize, usize) {
     (start * 8, count * 8)
 }
 
-/// A byte of which only the bits of a range are left, those outside being `fill`.
-fn masked(byte: u8, at: usize, start: usize, end: usize, fill: bool) -> u8 {
-    let mut inside = 0xff;
-    if at * 8 < start {
-        inside &= 0xff_u8.checked_shr((start - at * 8) as u32).unwrap_or(0);
-    }
-    if at * 8 + 8 > end {
-        inside &= 0xff_u8.checked_shl((at * 8 + 8 - end) as u32).unwrap_or(0);
-    }
-    if fill { byte | !inside } else { byte & inside }
+/// How many of the bits from `start` up to `end` are 1.
+fn ones(bytes: &[u8], start: usize, end: usize) -> usize {
+    let bytes = bytes.get(start / 8..end.div_ceil(8)).unwrap_or_default();
+    let all: usize = bytes.iter().map(|byte| byte.count_ones() as usize).sum();
+    let ones_of = |byte: Option<&u8>, mask: u8| byte.map_or(0, |byte| byte & mask).count_ones();
+    let before = ones_of(bytes.first(), !(0xff >> (start % 8)));
+    let beyond = if end.is_multiple_of(8) { 0 } else { ones_of(bytes.last(), 0xff >> (end % 8)) };
+    all - (before + beyond) as usize
 }
 
-/// The bytes that hold the bits of a range, with the place of each.
-fn bytes_of(bytes: &[u8], start: usize, end: usize) -> impl Iterator<Item = (usize, u8)> {
-    let range = start / 8..end.div_ceil(8);
-    let first = range.start;
-    let bytes = bytes.get(range).unwrap_or_default();
-    bytes.iter().enumerate().map(move |(index, byte)| (first + index, *byte))
+/// The first of the bits from `start` up to `end` that is `bit`.
+fn find(bytes: &[u8], start: usize, end: usize, bit: bool) -> Option<usize> {
+    let others = if bit { 0 } else { 0xff };
+    let first = bytes.get(start / 8)? ^ others;
+    let rest = start / 8 + 1;
+    let (at, byte) = match first & (0xff >> (start % 8)) {
+        0 => {
+            let bytes = bytes.get(rest..end.div_ceil(8))?;
+            let at = bytes.iter().position(|byte| *byte != others)?;
+            (rest + at, bytes.get(at)? ^ others)
+        }
+        byte => (start / 8, byte),
+    };
+    let place = at * 8 + byte.leading_zeros() as usize;
+    (place < end).then_some(place)
 }
 
 pub(super) fn bitcount(call: &mut Call<'_>) -> Outcome {
@@ -110,8 +117,7 @@ pub(super) fn bitcount(call: &mut Call<'_>) -> Outcome {
     };
     let end = start + count;
     let bytes = call.read::<Vec<u8>>(key)?.map_or(b"".as_slice(), Vec::as_slice);
-    let ones = |(at, byte)| masked(byte, at, start, end, false).count_ones() as usize;
-    let found = bytes_of(bytes, start, end).map(ones).sum();
+    let found = ones(bytes, start, end);
     call.out().count(found);
     Ok(())
 }
@@ -136,11 +142,7 @@ pub(super) fn bitpos(call: &mut Call<'_>) -> Outcome {
     let (start, count) = bits(start, stop, in_bits, len);
     let end = start + count;
     let bytes = call.read::<Vec<u8>>(key)?.map_or(b"".as_slice(), Vec::as_slice);
-    let found = bytes_of(bytes, start, end).find_map(|(at, byte)| {
-        let byte = masked(byte, at, start, end, !bit);
-        let before = if bit { byte.leading_zeros() } else { byte.leading_ones() };
-        (before < 8).then_some((at * 8) as i64 + i64::from(before))
-    });
+    let found = find(bytes, start, end, bit).map(|place| place as i64);
     // Who gives no end looks at a string that zeros follow.
     let beyond = if !bit && call.len() < 5 && count > 0 { end as i64 } else { -1 };
     call.out().integer(found.unwrap_or(beyond));

@@ -350,9 +350,8 @@ fn getkeys(call: &mut Call<'_>) -> Outcome {
     let (first, last, step) = spec.keys;
     let end = if last < 0 { inner.len() as i64 + i64::from(last) } else { last.into() };
     let places = (i64::from(first)..=end).step_by(usize::from(step.unsigned_abs().max(1)));
-    let places = places
-        .filter(|place| *place > 0 && *place < inner.len() as i64)
-        .map(|place| place as usize);
+    let places = places.filter(|place| *place > 0).map(|place| place as usize);
+    let places = places.chain(subcommands::key_place(spec, inner));
     let mut keys: Vec<&[u8]> = places.map(|place| inner.get(place)).collect();
     if spec.group == Group::Generic && spec.has(table::MOVABLE_KEYS) {
         keys.extend(sort::target(inner).filter(|_| spec.has(table::WRITES)));

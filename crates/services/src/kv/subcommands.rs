@@ -64,6 +64,12 @@ pub(super) fn knows(spec: &Spec, given: &[u8]) -> bool {
     own.peek().is_none() || own.any(|(_, name, _)| name.as_bytes().eq_ignore_ascii_case(given))
 }
 
+/// The place of the key that a second word is about.
+pub(super) fn key_place(spec: &Spec, args: Args<'_>) -> Option<usize> {
+    let is_about_a_key = matches!(spec.name, "memory" | "object");
+    (is_about_a_key && !args.get(1).eq_ignore_ascii_case(b"help")).then_some(2)
+}
+
 /// Why there is no such subcommand; nothing if there is, or if the command has none.
 pub(super) fn refusal(spec: &Spec, args: Args<'_>) -> Option<Failure> {
     let mut known = SUBCOMMANDS.iter().filter(|(command, ..)| *command == spec.name).peekable();

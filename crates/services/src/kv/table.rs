@@ -22,8 +22,6 @@ const W: Flags = 1 << 1;
 const M: Flags = 1 << 2;
 /// Takes constant or logarithmic time.
 const F: Flags = 1 << 3;
-/// Is for administrators.
-const A: Flags = 1 << 4;
 /// Is about channels.
 const P: Flags = 1 << 5;
 /// May wait.
@@ -46,15 +44,13 @@ pub(super) const MOVABLE_KEYS: Flags = K;
 pub(super) const WAITS: Flags = B;
 
 /// The names of flags, as COMMAND tells them.
-pub(super) const FLAG_NAMES: [(Flags, &str); 10] = [
+pub(super) const FLAG_NAMES: [(Flags, &str); 8] = [
     (W, "write"),
     (R, "readonly"),
     (M, "denyoom"),
-    (A, "admin"),
     (P, "pubsub"),
     (B, "blocking"),
     (F, "fast"),
-    (N, "no_multi_queue"),
     (K, "movablekeys"),
     (X, "no_multi"),
 ];
@@ -181,7 +177,7 @@ table! {
     "expiretime" 2 R|F (1 1 1) Generic "7.0.0" keys::expiretime, "Tells when a key expires.";
     "keys" 2 R (0 0 0) Generic "1.0.0" keys::keys, "Lists keys by a pattern.";
     "move" 3 W|F (1 1 1) Generic "1.0.0" keys::move_key, "Moves a key to another database.";
-    "object" -2 R (2 2 1) Generic "2.2.3" keys::object, "Tells about the inside of a key.";
+    "object" -2 (0 0 0) Generic "2.2.3" keys::object, "Tells about the inside of a key.";
     "persist" 2 W|F (1 1 1) Generic "2.2.0" keys::persist, "Lets a key stay.";
     "pexpire" -3 W|F (1 1 1) Generic "2.6.0" keys::pexpire, "Lets a key expire in milliseconds.";
     "pexpireat" -3 W|F (1 1 1) Generic "2.6.0" keys::pexpireat, "Lets a key expire at a time.";
@@ -200,7 +196,7 @@ table! {
     "wait" 3 (0 0 0) Generic "3.0.0" blocking::wait, "Waits for replicas, which there are not.";
 
     "auth" -2 F (0 0 0) Connection "1.0.0" connection::auth, "Logs in.";
-    "client" -2 A (0 0 0) Connection "2.4.0" connection::client, "Manages connections.";
+    "client" -2 (0 0 0) Connection "2.4.0" connection::client, "Manages connections.";
     "echo" 2 F (0 0 0) Connection "1.0.0" connection::echo, "Sends a text back.";
     "hello" -1 F (0 0 0) Connection "6.0.0" connection::hello, "Chooses the protocol.";
     "ping" -1 F|S (0 0 0) Connection "1.0.0" connection::ping, "Answers.";
@@ -209,16 +205,16 @@ table! {
     "select" 2 F (0 0 0) Connection "1.0.0" connection::select, "Chooses the database.";
 
     "command" -1 (0 0 0) Server "2.8.13" server::command, "Tells about commands.";
-    "config" -2 A (0 0 0) Server "2.0.0" server::config, "Reads and sets parameters.";
+    "config" -2 (0 0 0) Server "2.0.0" server::config, "Reads and sets parameters.";
     "dbsize" 1 R|F (0 0 0) Server "1.0.0" server::dbsize, "Counts the keys of the database.";
     "flushall" -1 W (0 0 0) Server "1.0.0" server::flushall, "Deletes everything.";
     "flushdb" -1 W (0 0 0) Server "1.0.0" server::flushdb, "Deletes the keys of the database.";
     "info" -1 (0 0 0) Server "1.0.0" server::info, "Tells about the server.";
     "lastsave" 1 F (0 0 0) Server "1.0.0" diagnostics::lastsave, "Tells when the service began.";
-    "latency" -2 A (0 0 0) Server "2.8.13" diagnostics::latency, "Tells about latency: nothing.";
-    "memory" -2 R (2 2 1) Server "4.0.0" diagnostics::memory, "Tells what a key takes.";
+    "latency" -2 (0 0 0) Server "2.8.13" diagnostics::latency, "Tells about latency: nothing.";
+    "memory" -2 (0 0 0) Server "4.0.0" diagnostics::memory, "Tells what a key takes.";
     "role" 1 F (0 0 0) Server "2.8.12" diagnostics::role, "Tells the role of the server.";
-    "slowlog" -2 A (0 0 0) Server "2.2.12" diagnostics::slowlog, "Tells about slow commands: nothing.";
+    "slowlog" -2 (0 0 0) Server "2.2.12" diagnostics::slowlog, "Tells about slow commands: nothing.";
     "swapdb" 3 W|F (0 0 0) Server "4.0.0" server::swapdb, "Swaps two databases.";
     "time" 1 F (0 0 0) Server "2.6.0" server::time, "Tells the time.";
 
@@ -230,7 +226,7 @@ table! {
 
     "psubscribe" -2 P|S (0 0 0) PubSub "2.0.0" pubsub::psubscribe, "Listens to patterns.";
     "publish" 3 P|F (0 0 0) PubSub "2.0.0" pubsub::publish, "Sends a message.";
-    "pubsub" -2 P (0 0 0) PubSub "2.8.0" pubsub::pubsub, "Tells about channels.";
+    "pubsub" -2 (0 0 0) PubSub "2.8.0" pubsub::pubsub, "Tells about channels.";
     "punsubscribe" -1 P|S (0 0 0) PubSub "2.0.0" pubsub::punsubscribe, "Ends PSUBSCRIBE.";
     "subscribe" -2 P|S (0 0 0) PubSub "2.0.0" pubsub::subscribe, "Listens to channels.";
     "unsubscribe" -1 P|S (0 0 0) PubSub "2.0.0" pubsub::unsubscribe, "Ends SUBSCRIBE.";

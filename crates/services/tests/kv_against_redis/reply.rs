@@ -1,5 +1,7 @@
 //! Replies: where they end, and when two of them say the same.
 
+use std::collections::BTreeSet;
+
 /// A reply, taken apart as far as its order matters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reply {
@@ -266,4 +268,53 @@ pub(crate) fn scanned(bytes: &[u8], pairs: bool) -> Option<(Vec<Vec<u8>>, Vec<u8
     };
     let cursor = cursor.split(|byte| *byte == b'\n').nth(1)?.trim_ascii().to_vec();
     Some((parts.iter().map(flat).collect(), cursor))
+}
+
+/// What COMMAND INFO says about one command.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Described {
+    name: Reply,
+    arity: Reply,
+    /// Those of [`FLAGS`], or all if there are others.
+    flags: Vec<Reply>,
+    /// The places of the first and last key, and from one to the next.
+    keys: Vec<Reply>,
+}
+
+/// The flags of a command that are compared: the others are about what is not here.
+const FLAGS: [&str; 7] =
+    ["+write", "+readonly", "+denyoom", "+pubsub", "+blocking", "+fast", "+movablekeys"];
+
+/// The parts of a reply that has such.
+fn parts(reply: Reply) -> Option<Vec<Reply>> {
+    if let Reply::Many(_, parts) = reply { Some(parts) } else { None }
+}
+
+/// What COMMAND INFO replied about one command; `all` if it should have no other flags than [`FLAGS`].
+pub(crate) fn described(bytes: &[u8], all: bool) -> Option<Described> {
+    let (reply, _) = parse(bytes)?;
+    let mut fields = parts(parts(reply)?.pop()?)?.into_iter();
+    let (name, arity, flags) = (fields.next()?, fields.next()?, parts(fields.next()?)?);
+    let is_known = |flag: &Reply| {
+        FLAGS.iter().any(|known| *flag == Reply::One(format!("{known}\r\n").into_bytes()))
+    };
+    let mut flags: Vec<Reply> = flags.into_iter().filter(|flag| all || is_known(flag)).collect();
+    flags.sort();
+    Some(Described { name, arity, flags, keys: fields.take(3).collect() })
+}
+
+/// The group of a command and the release it came with, from COMMAND DOCS.
+pub(crate) fn documented(bytes: &[u8]) -> Option<BTreeSet<(String, String)>> {
+    let (reply, _) = parse(bytes)?;
+    let fields = parts(parts(reply)?.pop()?)?;
+    let pairs =
+        fields.chunks(2).filter_map(|pair| Some((bulk(pair.first()?)?, bulk(pair.get(1)?)?)));
+    let pairs = pairs.filter(|(field, _)| matches!(*field, "since" | "group"));
+    Some(pairs.map(|(field, value)| (field.to_owned(), value.to_owned())).collect())
+}
+
+/// The texts of an array of bulk strings.
+pub(crate) fn texts(bytes: &[u8]) -> Vec<String> {
+    let all = parse(bytes).and_then(|(reply, _)| parts(reply)).unwrap_or_default();
+    all.iter().filter_map(bulk).map(str::to_owned).collect()
 }

@@ -46,6 +46,10 @@ fn the_limits_are_those_of_the_code() {
         ("output that waits", mib(session::OUTPUT_MAX)),
         ("a reply, or all replies of an `EXEC`", mib(limits.reply())),
         ("kept for all connections together", mib(limits.held)),
+        (
+            "what `BY` and `GET` of a `SORT` read: names of keys and what is there",
+            mib(limits.reply()),
+        ),
         ("keys that a connection watches", session::WATCHES_MAX.to_string()),
         ("channels and patterns of a connection", session::SUBSCRIPTIONS_MAX.to_string()),
         (
