@@ -63,6 +63,13 @@ pub(crate) fn cases() -> Vec<Case> {
         })
         .needs_what(no_redis_tools)
         .unwatched(),
+        Case::group(
+            "redis_benchmark_does_not_notice_a_waiting_node_that_is_cut_off",
+            observed,
+            cut_off,
+        )
+        .needs_what(no_redis_tools)
+        .unwatched(),
         Case::group("redis_benchmark_in_pipelines_does_not_notice_any_fault", observed, |l, g| {
             benchmark(l, g, "16", 600_000)
         })
@@ -165,6 +172,32 @@ fn benchmark(lab: &Lab, group: &mut Group<'_>, pipeline: &str, requests: usize) 
     require_no_error(benchmark)?;
     let held = counter(lab)?;
     ensure!(held == requests, "{held} where {requests} requests were answered");
+    require_opened(lab, 1 + CONNECTIONS)
+}
+
+/// The waiting node takes over, on its side of the cut alone; what it says when it is back, it says to nobody.
+fn cut_off(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    const REQUESTS: usize = 100_000;
+    let (target, count) = (SERVICE_V4.to_string(), REQUESTS.to_string());
+    let words = ["-h", &target, "-c", "50", "-n", &count, "INCR", "counter"];
+    let mut benchmark = lab.client(1).spawn("redis-benchmark", &words)?;
+    wait_for_more(lab, REQUESTS / 20)?;
+    for _ in 0..3 {
+        group.wait_protected()?;
+        let active = group.wait_steady()?;
+        let other = 3 - active;
+        lab.cut(other)?;
+        locum_lab::wait::until("an isolated node", PATIENCE, || match group.status(other) {
+            Ok(status) if status["isolated"] == true => Ok(()),
+            other => Err(format!("{other:?}")),
+        })?;
+        ensure!(benchmark.is_running(), "it was over before the cable was mended");
+        lab.heal(other)?;
+        group.wait_for(&[(active, "active"), (other, "waiting")])?;
+    }
+    require_no_error(benchmark)?;
+    let held = counter(lab)?;
+    ensure!(held == REQUESTS, "{held} where {REQUESTS} requests were answered");
     require_opened(lab, 1 + CONNECTIONS)
 }
 
