@@ -9,6 +9,8 @@
 //! node that gets no answer from anybody when it speaks, as whoever serves clients does, is *isolated*: it is quiet
 //! until the peer has had that time, and of two active nodes it is the one that yields.
 //!
+//! The same holds for a node that has heard nobody since its start: its link may not be connected yet.
+//!
 //! What belongs here: when that is. What does not: what is held back ([`ServiceHalf`](crate::ServiceHalf)), and who
 //! yields (`locum_monitor`).
 
@@ -32,7 +34,7 @@ pub(crate) struct Isolation {
 enum Doubt {
     /// Nothing: none did, or it is dead.
     None,
-    /// Nobody else was heard either.
+    /// Nobody else was heard either; or nobody ever.
     Open,
     /// The link works, and the peer has until then.
     Until { until: Instant, isolated: bool },
@@ -40,7 +42,7 @@ enum Doubt {
 
 impl Isolation {
     pub(crate) fn new(dead_after: Duration, now: Instant) -> Self {
-        Isolation { dead_after, heard_at: now, spoke_at: now, doubt: Doubt::None }
+        Isolation { dead_after, heard_at: now, spoke_at: now, doubt: Doubt::Open }
     }
 
     /// A frame has come, whoever sent it.
@@ -117,9 +119,17 @@ mod tests {
         Instant::from_millis(millis)
     }
 
+    /// One that knows a peer.
+    fn connected() -> Isolation {
+        let mut isolation = Isolation::new(DEAD_AFTER, at(0));
+        isolation.hear(at(0));
+        isolation.meet_peer();
+        isolation
+    }
+
     /// One that last heard something then, and loses its peer 25 ms later.
     fn cut_off_at(heard: u64) -> Isolation {
-        let mut isolation = Isolation::new(DEAD_AFTER, at(0));
+        let mut isolation = connected();
         isolation.hear(at(heard));
         isolation.lose_peer(at(heard + 25));
         isolation
@@ -127,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_falls_silent_on_a_link_that_is_heard_is_dead_soon() {
-        let mut isolation = Isolation::new(DEAD_AFTER, at(0));
+        let mut isolation = connected();
         isolation.hear(at(50));
         isolation.lose_peer(at(60));
         assert!(isolation.doubts() && !isolation.is_isolated(at(89)));
@@ -170,6 +180,17 @@ mod tests {
         let mut isolation = cut_off_at(10);
         isolation.activate(at(40));
         assert!(!isolation.is_isolated(at(54)) && isolation.is_isolated(at(55)));
+    }
+
+    #[test]
+    fn whoever_has_never_heard_anybody_is_isolated() {
+        let mut isolation = Isolation::new(DEAD_AFTER, at(0));
+        isolation.activate(at(60));
+        assert!(isolation.is_isolated(at(75)) && isolation.is_isolated(at(5000)));
+        isolation.hear(at(5000));
+        assert!(isolation.is_isolated(at(5029)), "a peer may be heard next");
+        isolation.tick(at(5030));
+        assert!(!isolation.is_isolated(at(5030)));
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub struct Monitor {
     /// What it was worth when this node became active.
     pub(crate) claimed_with: LogPosition,
     pub(crate) link_up: bool,
-    /// Nobody is heard on the service link since a peer fell silent.
+    /// Nobody is heard on the service link since its start, or since a peer fell silent.
     pub(crate) isolated: bool,
 
     pub(crate) peers: BTreeMap<NodeId, Peer>,

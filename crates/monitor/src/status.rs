@@ -22,7 +22,7 @@ pub struct Status {
     pub handing_over: bool,
     /// Whether the active node answers probes only.
     pub degraded: bool,
-    /// Whether this node is active, and hears nobody on the service link since a peer fell silent.
+    /// Whether this node is active, and hears nobody on the service link since its start, or since a peer fell silent.
     pub isolated: bool,
     /// The peers, by id.
     pub peers: Vec<PeerStatus>,

@@ -61,7 +61,7 @@ pub struct Beat {
     pub priority: Priority,
     /// How far the sender's log reaches.
     pub position: LogPosition,
-    /// The sender is active, and hears nobody on the service link since a peer fell silent.
+    /// The sender is active, and hears nobody on the service link since its start, or since a peer fell silent.
     pub isolated: bool,
     /// The interval at which the sender beats; whole microseconds on the wire, 1 µs to 71 min.
     pub interval: Duration,

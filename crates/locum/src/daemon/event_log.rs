@@ -20,7 +20,7 @@ pub(super) fn log(event: &Event) -> Option<ModeChange> {
             "degraded node={peer}: its beats are lost, but it answers probes; staying waiting"
         )),
         Event::Isolated => warning(format_args!(
-            "isolated: nobody is heard on the service link since a peer fell silent; quiet until its \
+            "isolated: nobody is heard on the service link since its start, or since a peer fell silent; quiet until its \
              time on a link that works is over"
         )),
         Event::Recovered { peer } => {

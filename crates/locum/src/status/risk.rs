@@ -18,7 +18,7 @@ pub fn risks(status: &NodeStatus) -> Vec<String> {
     let down = status.links.iter().filter(|link| !link.up);
     risks.extend(down.map(|link| format!("link {} is down", link.tap)));
     if status.isolated {
-        risks.push("nobody is heard on the service link since another node fell silent".to_owned());
+        risks.push("nobody is heard on the service link since its start, or since another node fell silent".to_owned());
     }
     let is_alive = |mode| status.peers.iter().any(|peer| peer.alive && peer.mode == Some(mode));
     if status.mode == Mode::Active && !is_alive(Mode::Waiting) {
@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(risks(&status), ["no other node is waiting: nobody would take over"]);
         let mut status = sound();
         status.isolated = true;
-        let risk = "nobody is heard on the service link since another node fell silent";
+        let risk = "nobody is heard on the service link since its start, or since another node fell silent";
         assert_eq!(risks(&status), [risk]);
         let mut status = sound();
         status.replication.as_mut().unwrap().protection = Protection::Unprotected;
