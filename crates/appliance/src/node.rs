@@ -70,6 +70,8 @@ pub struct Node {
     announcing: bool,
     /// The position that the monitor knows.
     position: LogPosition,
+    /// Whether it knows that this node is isolated.
+    isolated: bool,
 }
 
 impl Node {
@@ -96,13 +98,17 @@ impl Node {
             service_has_more: false,
             announcing: false,
             position: LogPosition::default(),
+            isolated: false,
         })
     }
 
     /// Queues a frame received on `port` for the next turn.
     pub fn receive(&mut self, port: Port, frame: &[u8]) {
         let destination = match port {
-            Port::Service => steer(&self.identity, frame),
+            Port::Service => {
+                self.service.note_frame();
+                steer(&self.identity, frame)
+            }
             Port::Heartbeat => Steer::Heartbeat,
         };
         match destination {
@@ -154,11 +160,12 @@ impl Node {
         self.service.set_leaving(now, self.heartbeat.is_handing_over());
         self.carry_announcement(now);
         self.service.set_active(now, self.heartbeat.active_peer());
-        while let Some(peer) = self.heartbeat.poll_dead() {
-            self.service.peer_down(now, peer);
+        while let Some(news) = self.heartbeat.poll_peer_news() {
+            self.service.hear_of_peer(now, news);
         }
         self.service_has_more = self.service.poll(now);
         self.report_position(now);
+        self.report_isolation(now);
         let sighted = self.report_sightings(now);
         self.service_has_more || sighted
     }
@@ -255,6 +262,13 @@ impl Node {
         let position = self.service.position();
         if std::mem::replace(&mut self.position, position) != position {
             self.heartbeat.handle(now, Input::Position(position));
+        }
+    }
+
+    fn report_isolation(&mut self, now: Instant) {
+        let isolated = self.service.is_isolated(now);
+        if std::mem::replace(&mut self.isolated, isolated) != isolated {
+            self.heartbeat.handle(now, Input::Isolated(isolated));
         }
     }
 

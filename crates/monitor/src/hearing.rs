@@ -13,12 +13,12 @@ const DUPLICATE_MEMORY: u32 = 4;
 
 /// What decides between two active nodes; the greater one stays.
 ///
-/// The position is that of its copy when it became active: of two that took over at once the one that has more of
-/// what clients saw stays.
-pub(crate) type Claim = (Term, LogPosition, Priority, NodeId);
+/// First of all, whether it is heard by anybody: clients are with the one that is. The position is that of its copy when
+/// it became active: of two that took over at once the one that has more of what clients saw stays.
+pub(crate) type Claim = (bool, Term, LogPosition, Priority, NodeId);
 
 pub(crate) fn claim_of(beat: &Beat) -> Claim {
-    (beat.term, beat.position, beat.priority, beat.from)
+    (!beat.isolated, beat.term, beat.position, beat.priority, beat.from)
 }
 
 /// Another node that uses our id.
@@ -194,7 +194,8 @@ impl Monitor {
 
     /// Two active nodes: the lower claim yields, the higher one makes sure that the link knows.
     fn hear_active_rival(&mut self, now: Instant, beat: &Beat) {
-        let ours = (self.term, self.claimed_with, self.config.priority, self.config.node);
+        let (priority, node) = (self.config.priority, self.config.node);
+        let ours = (!self.isolated, self.term, self.claimed_with, priority, node);
         if (claim_of(beat) < ours) != sabotaged(Sabotage::BetterYields) {
             self.outrank(now, beat.from);
             return;

@@ -120,6 +120,7 @@ fn work(config: &Config, links: Links, will_writer: Option<WillWriter>) -> anyho
         reported_health: Health::Ok,
         stack_hung: false,
         position: LogPosition::default(),
+        isolated: false,
         held_until: None,
     };
     let control = ControlThread::new(

@@ -252,7 +252,8 @@ impl Copies {
         }
         let worth = self.copies[index.0].as_ref().map(|copy| copy.protection);
         let before = history(self.copies[index.0].as_ref());
-        if before.is_some() && before == history(world.copy(index).as_ref()) {
+        let goes_on = before.is_some() && before == history(world.copy(index).as_ref());
+        if goes_on && serves(world, index) {
             let dropped = |(leader, copy): &&(NodeIndex, LogCopy)| {
                 *leader != index && !is_member(world, copy, index)
             };
