@@ -114,8 +114,10 @@ fn add_to(call: &mut Call<'_>, options: Options, given: Option<(f64, &[u8])>) ->
 }
 
 pub(super) fn zincrby(call: &mut Call<'_>) -> Outcome {
+    // As in Redis: an option of ZADD is one here as well, and then too little is left.
+    let (options, _) = Options::read(call)?;
     let (amount, member) = (call.float(2)?, call.arg(3));
-    let options = Options { incr: true, ..Options::default() };
+    let options = Options { incr: true, ..options };
     add_to(call, options, Some((amount, member)))
 }
 

@@ -154,6 +154,7 @@ fn sorted_sets() {
         ("ZADD z 1 a 2", "-ERR syntax error|"),
         ("ZSCORE z a", "$1|5|"),
         ("ZMSCORE z b x", "*2|$1|2|$-1|"),
+        ("ZINCRBY z NX b", "-ERR syntax error|"),
         ("ZINCRBY z 0.1 b", "$18|2.1000000000000001|"),
         ("ZCARD z", ":4|"),
         ("ZRANGE z 0 -1", "*4|$1|b|$1|c|$1|d|$1|a|"),
