@@ -189,23 +189,16 @@ impl<'c> Query<'c> {
             Some(Value::SortedSet(sorted)) => sorted.iter().map(|(member, _)| member).collect(),
             Some(Value::String(_) | Value::Hash(_)) => return Err(WRONG_TYPE.into()),
         };
-        let (mut by, mut alpha) = (self.by, self.alpha);
-        if matches!(value, Some(Value::Set(_))) && !self.sorts() && self.target.is_some() {
+        let sorts = matches!(self.by, None | Some(Pattern::Key { .. }));
+        if sorts {
+            elements = self.sorted(weigh(&elements, self.by, self.alpha, reader)?);
+        } else if matches!(value, Some(Value::Set(_))) && self.target.is_some() {
             // What is kept has an order, and a set has none.
-            (by, alpha) = (None, true);
-        }
-        if matches!(by, None | Some(Pattern::Key { .. })) {
-            let weighted = weigh(&elements, by, alpha, reader)?;
-            elements = self.sorted(weighted);
+            elements = self.sorted(weigh(&elements, None, true, reader)?);
         } else if self.backwards {
             elements.reverse();
         }
         Ok(elements.into_iter().skip(self.skip).take(self.take).collect())
-    }
-
-    /// Whether the order is any but that of the value.
-    fn sorts(&self) -> bool {
-        matches!(self.by, None | Some(Pattern::Key { .. }))
     }
 
     fn sorted<'s>(&self, mut weighted: Vec<(Weight<'_>, &'s [u8])>) -> Vec<&'s [u8]> {
