@@ -366,10 +366,9 @@ impl HeartbeatHalf {
 
 /// What an event tells of a peer. The embedding asks for all of them after each turn, in which there are few.
 fn news_of(event: &Event) -> Option<PeerNews> {
-    match *event {
-        Event::PeerUp { .. } => Some(PeerNews::Up),
-        Event::PeerDown { peer, silent: true } => Some(PeerNews::Silent(peer)),
-        Event::PeerDown { peer, silent: false } => Some(PeerNews::Left(peer)),
-        _ => None,
+    if let Event::PeerUp { .. } = event {
+        return Some(PeerNews::Up);
     }
+    let &Event::PeerDown { peer, silent } = event else { return None };
+    Some(if silent { PeerNews::Silent(peer) } else { PeerNews::Left(peer) })
 }
