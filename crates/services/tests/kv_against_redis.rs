@@ -157,6 +157,22 @@ impl Round<'_> {
         Ok(())
     }
 
+    /// A client listens while it and others send messages.
+    fn listen(&mut self, client: usize, maker: &mut Maker) -> Result<(), String> {
+        for _ in 0..maker.below(3) + 1 {
+            let command = maker.subscription();
+            self.step(client, &command, &encode(&command))?;
+        }
+        for _ in 0..maker.below(6) + 1 {
+            let speaker = maker.below(self.clients.len());
+            let command = maker.message();
+            if self.clients[speaker].blocked.is_none() {
+                self.step(speaker, &command, &encode(&command))?;
+            }
+        }
+        self.turn_away(client)
+    }
+
     /// Whether it is a command about channels within a transaction: then there are replies within replies.
     fn nests_replies(&self, client: usize, command: &Command) -> bool {
         let name = command[0].to_ascii_uppercase();
@@ -226,8 +242,10 @@ impl Round<'_> {
                 [..] => free[maker.below(free.len())],
             };
             if self.clients.iter().all(|both| both.queue.is_none()) && maker.chance(6) {
-                if maker.chance(60) {
+                if maker.chance(50) {
                     self.watch(client, maker)?;
+                } else if maker.chance(40) {
+                    self.listen(client, maker)?;
                 } else if maker.chance(10) {
                     let key = maker.any_key();
                     self.lapse(client, &key)?;

@@ -73,6 +73,18 @@ impl Maker {
         self.fill("WATCH $k $k $k $k $k")
     }
 
+    pub(crate) fn subscription(&mut self) -> Command {
+        self.fill(
+            "{SUBSCRIBE c0|SUBSCRIBE c1 c2|PSUBSCRIBE c*|PSUBSCRIBE ?1 c[01]|UNSUBSCRIBE c0 c1}",
+        )
+    }
+
+    pub(crate) fn message(&mut self) -> Command {
+        self.fill(
+            "{PUBLISH c0 $v|PUBLISH c1 $v|PUBLISH x1 $v|PUBSUB NUMSUB c0 c1|PUBSUB NUMPAT|PING}",
+        )
+    }
+
     pub(crate) fn any_key(&mut self) -> Vec<u8> {
         self.word("$k")
     }
