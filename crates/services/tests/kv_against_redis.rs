@@ -23,7 +23,7 @@ use redis::{Client, Redis};
 /// Commands of one round; each begins with an empty server and two new connections.
 const ROUND: u64 = 400;
 /// Commands in all, unless `LOCUM_KV_COMMANDS` says otherwise.
-const COMMANDS: u64 = 20_000;
+const COMMANDS: u64 = 100_000;
 /// Commands that a failure shows.
 const SHOWN: usize = 40;
 /// Characters that each of them shows of its reply.

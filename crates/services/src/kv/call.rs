@@ -188,12 +188,12 @@ impl<'c> Call<'c> {
     pub(super) fn keep(&mut self, key: &[u8], len: usize, value: Value) {
         let db = self.session.db;
         let is_new = !self.exists(key);
-        if len > 0 {
-            self.core.store.put(db, key, Entry { value, expires_at: None });
-        } else {
+        if len == 0 {
             self.core.store.remove(db, key);
+        } else {
+            self.core.store.put(db, key, Entry { value, expires_at: None });
         }
-        if is_new {
+        if is_new && len > 0 {
             self.signal(key);
         }
         self.session.out.count(len);
