@@ -63,6 +63,16 @@ pub(crate) fn cases() -> Vec<Case> {
         })
         .needs_what(no_redis_tools)
         .unwatched(),
+        Case::group(
+            "redis_benchmark_does_not_notice_a_waiting_node_that_is_cut_off",
+            observed,
+            cut_off,
+        )
+        .needs_what(no_redis_tools)
+        .unwatched(),
+        Case::group("a_node_whose_cable_comes_late_takes_nothing_away", two, comes_late)
+            .needs_what(no_redis_tools)
+            .divided(),
         Case::group("redis_benchmark_in_pipelines_does_not_notice_any_fault", observed, |l, g| {
             benchmark(l, g, "16", 600_000)
         })
@@ -166,6 +176,58 @@ fn benchmark(lab: &Lab, group: &mut Group<'_>, pipeline: &str, requests: usize) 
     let held = counter(lab)?;
     ensure!(held == requests, "{held} where {requests} requests were answered");
     require_opened(lab, 1 + CONNECTIONS)
+}
+
+/// The waiting node takes over, on its side of the cut alone; what it says when it is back, it says to nobody.
+fn cut_off(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    const REQUESTS: usize = 100_000;
+    let (target, count) = (SERVICE_V4.to_string(), REQUESTS.to_string());
+    let words = ["-h", &target, "-c", "50", "-n", &count, "INCR", "counter"];
+    let mut benchmark = lab.client(1).spawn("redis-benchmark", &words)?;
+    wait_for_more(lab, REQUESTS / 20)?;
+    for _ in 0..3 {
+        group.wait_protected()?;
+        let active = group.wait_steady()?;
+        let other = 3 - active;
+        lab.cut(other)?;
+        wait_isolated(group, other)?;
+        ensure!(benchmark.is_running(), "it was over before the cable was mended");
+        lab.heal(other)?;
+        group.wait_for(&[(active, "active"), (other, "waiting")])?;
+    }
+    require_no_error(benchmark)?;
+    let held = counter(lab)?;
+    ensure!(held == REQUESTS, "{held} where {REQUESTS} requests were answered");
+    require_opened(lab, 1 + CONNECTIONS)
+}
+
+/// A node that starts before it is connected serves, behind its cable, and has nothing to serve.
+fn comes_late(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
+    let say = |words: &[&str]| -> Result<String> {
+        let target = SERVICE_V4.to_string();
+        let words = [&["-h", &target], words].concat();
+        Ok(lab.client(1).run("redis-cli", &words)?.success()?.trim().to_owned())
+    };
+    group.wait_protected()?;
+    ensure!(say(&["SET", "key", "value"])? == "OK");
+    let active = group.wait_steady()?;
+    let other = 3 - active;
+    group.process(other)?.kill_worker()?;
+    group.wait_for_end(other)?;
+    lab.cut(other)?;
+    group.start_node(other)?;
+    wait_isolated(group, other)?;
+    lab.heal(other)?;
+    group.wait_for(&[(active, "active"), (other, "waiting")])?;
+    ensure!(say(&["GET", "key"])? == "value");
+    Ok(())
+}
+
+fn wait_isolated(group: &Group<'_>, node: u8) -> Result<()> {
+    locum_lab::wait::until("an isolated node", PATIENCE, || match group.status(node) {
+        Ok(status) if status["isolated"] == true => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
 }
 
 /// Everything that redis-benchmark measures unless it is told what, with takeovers in it.

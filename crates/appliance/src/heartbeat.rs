@@ -18,8 +18,6 @@ use crate::{NodeConfig, Peer, Seeds};
 
 /// Notices that may wait for the embedding; it drains them at every turn.
 const NOTICES_MAX: usize = 256;
-/// A group has 16 nodes.
-const PEERS_MAX: usize = 15;
 /// Probes that may wait: one per service address and turn.
 const PROBES_MAX: usize = 32;
 /// An ARP probe has 42 bytes, a neighbour solicitation 86.
@@ -53,6 +51,17 @@ pub enum Announcement {
     /// The node has become active. This leaves before the beats that say so: whoever hears from them that it
     /// is relieved must have got everything that switches sent its way before.
     First,
+}
+
+/// What the service half must know of a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerNews {
+    /// It is heard, again or for the first time.
+    Up,
+    /// It has left, by its own word or by its warden's.
+    Left(NodeId),
+    /// It has fallen silent: it is dead, or somebody is cut off.
+    Silent(NodeId),
 }
 
 /// What the heartbeat half tells its embedding.
@@ -108,7 +117,7 @@ pub struct HeartbeatHalf {
     probes: VecDeque<Vec<u8>>,
     notices: VecDeque<Notice>,
     announcement_due: Option<Announcement>,
-    dead: VecDeque<NodeId>,
+    news: VecDeque<PeerNews>,
     counters: HeartbeatCounters,
 }
 
@@ -135,7 +144,7 @@ impl HeartbeatHalf {
             probes: VecDeque::with_capacity(PROBES_MAX),
             notices: VecDeque::new(),
             announcement_due: None,
-            dead: VecDeque::new(),
+            news: VecDeque::new(),
             counters: HeartbeatCounters::default(),
         }
     }
@@ -223,9 +232,9 @@ impl HeartbeatHalf {
         self.announcement_due.take()
     }
 
-    /// The next peer that has died, for the service half.
-    pub fn poll_dead(&mut self) -> Option<NodeId> {
-        self.dead.pop_front()
+    /// What is new of peers, oldest first, for the service half.
+    pub fn poll_peer_news(&mut self) -> Option<PeerNews> {
+        self.news.pop_front()
     }
 
     /// The oldest notice for the embedding.
@@ -304,11 +313,7 @@ impl HeartbeatHalf {
                     self.notify(Notice::Will(will));
                 }
                 Output::Event(event) => {
-                    if let Event::PeerDown { peer } = event
-                        && self.dead.len() < PEERS_MAX
-                    {
-                        self.dead.push_back(peer);
-                    }
+                    self.news.extend(news_of(&event));
                     self.notify(Notice::Event(event));
                 }
                 Output::Finished => self.notify(Notice::Finished),
@@ -362,4 +367,13 @@ impl HeartbeatHalf {
             self.notices.push_back(notice);
         }
     }
+}
+
+/// What an event tells of a peer. The embedding asks for all of them after each turn, in which there are few.
+fn news_of(event: &Event) -> Option<PeerNews> {
+    if let Event::PeerUp { .. } = event {
+        return Some(PeerNews::Up);
+    }
+    let &Event::PeerDown { peer, silent } = event else { return None };
+    Some(if silent { PeerNews::Silent(peer) } else { PeerNews::Left(peer) })
 }

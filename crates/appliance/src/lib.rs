@@ -17,12 +17,15 @@ mod endpoint;
 pub mod fuzzing;
 mod heartbeat;
 mod interface;
+mod isolation;
 mod node;
 mod replication;
 mod service;
 
 pub use config::{NodeConfig, Peer, Prefer, Replication, Seeds, ServicePort};
-pub use heartbeat::{Announcement, HeartbeatHalf, HeartbeatStatus, Notice, Port, WillFrame};
+pub use heartbeat::{
+    Announcement, HeartbeatHalf, HeartbeatStatus, Notice, PeerNews, Port, WillFrame,
+};
 pub use locum_replica::{History, LogPoint, SessionStatus, Stage};
 pub use node::{Node, NodeStatus, SteeringCounters};
 pub use replication::{LogCopy, ReplicationCounters, ReplicationStatus};

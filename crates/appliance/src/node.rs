@@ -68,6 +68,8 @@ pub struct Node {
     service_has_more: bool,
     /// The first announcement is to leave, before the beats.
     announcing: bool,
+    /// Whether it knows that this node is isolated.
+    isolated: bool,
 }
 
 impl Node {
@@ -93,13 +95,17 @@ impl Node {
             health: Health::Ok,
             service_has_more: false,
             announcing: false,
+            isolated: false,
         })
     }
 
     /// Queues a frame received on `port` for the next turn.
     pub fn receive(&mut self, port: Port, frame: &[u8]) {
         let destination = match port {
-            Port::Service => steer(&self.identity, frame),
+            Port::Service => {
+                self.service.note_frame();
+                steer(&self.identity, frame)
+            }
             Port::Heartbeat => Steer::Heartbeat,
         };
         match destination {
@@ -152,11 +158,12 @@ impl Node {
         self.carry_announcement(now);
         self.service.set_active(now, self.heartbeat.active_peer());
         self.service.set_succeeded(now, self.heartbeat.succeeded());
-        while let Some(peer) = self.heartbeat.poll_dead() {
-            self.service.peer_down(now, peer);
+        while let Some(news) = self.heartbeat.poll_peer_news() {
+            self.service.hear_of_peer(now, news);
         }
         self.service_has_more = self.service.poll(now);
         self.report_position(now);
+        self.report_isolation(now);
         let sighted = self.report_sightings(now);
         self.service_has_more || sighted
     }
@@ -252,6 +259,13 @@ impl Node {
     fn report_position(&mut self, now: Instant) {
         let (position, until) = (self.service.position(), self.service.position_until());
         self.heartbeat.handle(now, Input::Position { position, until });
+    }
+
+    fn report_isolation(&mut self, now: Instant) {
+        let isolated = self.service.is_isolated(now);
+        if std::mem::replace(&mut self.isolated, isolated) != isolated {
+            self.heartbeat.handle(now, Input::Isolated(isolated));
+        }
     }
 
     fn report_health(&mut self, now: Instant) {

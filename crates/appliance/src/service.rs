@@ -11,8 +11,9 @@ use locum_stack::{AddServiceError, Stack};
 use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Health, Instant, LogPosition, Mode, ModeCell, NodeId, Succeeded};
 
+use crate::isolation::Isolation;
 use crate::replication::{LogCopy, ReplicationStatus, Replicator};
-use crate::{Announcement, NodeConfig, Seeds, ServicePort};
+use crate::{Announcement, NodeConfig, PeerNews, Seeds, ServicePort};
 
 /// Frames each way that may wait for one turn: a burst of 512 full frames is 6 ms of gigabit Ethernet.
 const FRAMES_MAX: usize = 512;
@@ -72,6 +73,9 @@ pub struct ServiceHalf {
     inherited: VecDeque<Vec<u8>>,
     relayed: VecDeque<Vec<u8>>,
     replicator: Option<Replicator>,
+    isolation: Isolation,
+    /// Frames have come since the last poll.
+    heard: bool,
     /// When the last poll began.
     turn_began: Instant,
     /// Frames that wait for entries: how many of all frames ever queued, and up to which entry.
@@ -116,6 +120,8 @@ impl ServiceHalf {
             inherited: VecDeque::new(),
             relayed: VecDeque::new(),
             replicator: replicator.map(|with| Replicator::new(config, with, seeds, now)),
+            isolation: Isolation::new(config.dead_after, now),
+            heard: false,
             turn_began: now,
             holds: VecDeque::new(),
             taken: 0,
@@ -125,6 +131,11 @@ impl ServiceHalf {
     /// Queues a frame received for the service; false if it was dropped for want of room.
     pub fn push(&mut self, frame: &[u8]) -> bool {
         self.stack.device_mut().inner_mut().push(frame)
+    }
+
+    /// A frame was received on the service link, for whomever.
+    pub fn note_frame(&mut self) {
+        self.heard = true;
     }
 
     /// Whether received frames wait for the next poll.
@@ -173,6 +184,11 @@ impl ServiceHalf {
     pub fn poll(&mut self, now: Instant) -> bool {
         self.turn_began = now;
         self.follow_mode(now);
+        if std::mem::take(&mut self.heard) {
+            self.isolation.hear(now);
+        }
+        self.isolation.tick(now);
+        self.stack.forbear(self.isolation.doubts());
         if let Some(replicator) = &mut self.replicator {
             replicator.receive(now, &mut self.stack);
         }
@@ -245,8 +261,16 @@ impl ServiceHalf {
         }
     }
 
-    /// Says that a peer has died: no frame waits for it.
-    pub fn peer_down(&mut self, now: Instant, peer: NodeId) {
+    /// Says what became of a peer: no frame waits for one that is not heard.
+    pub fn hear_of_peer(&mut self, now: Instant, news: PeerNews) {
+        let peer = match news {
+            PeerNews::Up => return self.isolation.meet_peer(),
+            PeerNews::Left(peer) => peer,
+            PeerNews::Silent(peer) => {
+                self.isolation.lose_peer(now);
+                peer
+            }
+        };
         if let Some(replicator) = &mut self.replicator {
             replicator.peer_down(now, peer, &mut self.stack);
         }
@@ -330,7 +354,9 @@ impl ServiceHalf {
             send(frame)
         };
         // What overtakes counts as if it had been first: those that it has overtaken may wait longer, never less.
-        let sent = if held && sabotaged(Sabotage::ProbeAnswersHeld) {
+        let sent = if self.isolation.is_isolated(now) {
+            queue.pop_transmit_where(|it| speaks_of_neighbours(it) && is_unicast(it), send)
+        } else if held && sabotaged(Sabotage::ProbeAnswersHeld) {
             None
         } else if held && sabotaged(Sabotage::AckUnheld) {
             queue.pop_transmit_where(|it| speaks_of_neighbours(it) || is_bare_ack(it), send)
@@ -359,8 +385,14 @@ impl ServiceHalf {
         let replication = self.replicator.as_ref().and_then(Replicator::poll_deadline);
         let drained = self.drains_until().map(|until| (until, "followers to have everything"));
         let stack = self.stack.poll_deadline().filter(|_| can_speak && !self.relaying);
-        let deadlines = [stack, gate, replication, drained];
+        let link = self.isolation.deadline(self.turn_began).map(|at| (at, "word from the link"));
+        let deadlines = [stack, gate, replication, drained, link];
         deadlines.into_iter().flatten().min_by_key(|&(at, _)| at)
+    }
+
+    /// Whether this node is active for nobody: it hears no one since its peer fell silent.
+    pub fn is_isolated(&self, now: Instant) -> bool {
+        self.serving.is_some() && self.isolation.is_isolated(now)
     }
 
     /// How well the services are.
@@ -414,6 +446,7 @@ impl ServiceHalf {
         if serving.is_some() {
             self.inherited.clear();
             self.relayed.clear();
+            self.isolation.activate(now);
         }
         if let Some(replicator) = self.replicator.as_mut().filter(|_| serving.is_some()) {
             replicator.lead(now, &mut self.stack);
@@ -433,6 +466,11 @@ fn speaks_of_neighbours(frame: &[u8]) -> bool {
         }
         Some(_) | None => false,
     }
+}
+
+/// Whether a frame is for one station: an answer, then, and no announcement.
+fn is_unicast(frame: &[u8]) -> bool {
+    frame.first().is_some_and(|byte| byte & 1 == 0)
 }
 
 /// Whether a frame is a TCP segment over IPv4 that says nothing but that bytes have come: for

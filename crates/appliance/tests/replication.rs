@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use locum_appliance::{
-    NodeConfig, Peer, Prefer, Replication, ReplicationStatus, Seeds, ServiceHalf, ServicePort,
+    NodeConfig, Peer, PeerNews, Prefer, Replication, ReplicationStatus, Seeds, ServiceHalf,
+    ServicePort,
 };
 use locum_gate::{Identity, MacMode};
 use locum_services::ServiceConfig;
@@ -181,7 +182,7 @@ fn whoever_led_has_a_whole_copy_if_nobody_has_led_since() {
 fn the_dead_know_nothing_that_a_node_lacks_that_has_led_alone_for_long_enough() {
     for (alone, expected) in [(4, Protection::Stale), (6, Protection::InSync)] {
         let (mut leader, _, mut now) = pair();
-        leader.half.peer_down(now, node(2));
+        leader.half.hear_of_peer(now, PeerNews::Silent(node(2)));
         let alone_until = now + DEAD_AFTER * alone;
         while now < alone_until {
             now += DEAD_AFTER / 4;

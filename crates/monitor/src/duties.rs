@@ -110,6 +110,7 @@ impl Monitor {
             health: self.health(),
             priority: self.config.priority,
             position: self.said_position(),
+            isolated: self.mode == Mode::Active && self.isolated,
             interval: self.config.interval,
             dead_after: self.config.dead_after,
             heard: heard.recent,
@@ -163,17 +164,17 @@ impl Monitor {
         is_due
     }
 
-    /// Tells people about peers that fell silent.
+    /// Tells people about peers that fell silent, or have left.
     pub(crate) fn report_silence(&mut self, now: Instant) {
         let dead_after = self.config.dead_after;
         let silent = |peer: &&mut Peer| peer.reported_up && !peer.is_alive(now, dead_after);
         let mut down = Vec::new();
         for peer in self.peers.values_mut().filter(silent) {
             peer.reported_up = false;
-            down.push(peer.id);
+            down.push((peer.id, peer.boot().is_some()));
         }
-        for peer in down {
-            self.tell(Event::PeerDown { peer });
+        for (peer, silent) in down {
+            self.tell(Event::PeerDown { peer, silent });
         }
     }
 

@@ -13,12 +13,12 @@ const DUPLICATE_MEMORY: u32 = 4;
 
 /// What decides between two active nodes; the greater one stays.
 ///
-/// The position is that of its copy when it became active: of two that took over at once the one that has more of
-/// what clients saw stays.
-pub(crate) type Claim = (Term, LogPosition, Priority, NodeId);
+/// First of all, whether it is heard by anybody: clients are with the one that is. The position is that of its copy when
+/// it became active: of two that took over at once the one that has more of what clients saw stays.
+pub(crate) type Claim = (bool, Term, LogPosition, Priority, NodeId);
 
 pub(crate) fn claim_of(beat: &Beat) -> Claim {
-    (beat.term, beat.position, beat.priority, beat.from)
+    (!beat.isolated, beat.term, beat.position, beat.priority, beat.from)
 }
 
 /// Another node that uses our id.
@@ -64,7 +64,7 @@ impl Monitor {
                 self.counters.beats_accepted += 1;
                 let has_healed = self.meet(now, beat.from, new_boot);
                 self.learn_term(beat.term);
-                self.consider(now, beat);
+                self.consider(now, beat, has_healed);
                 if has_healed {
                     self.hear_healed(now, beat);
                 }
@@ -122,8 +122,8 @@ impl Monitor {
         }
     }
 
-    /// Acts on news from a peer.
-    fn consider(&mut self, now: Instant, beat: &Beat) {
+    /// Acts on news from a peer; if the path to it `has_healed`, others may know more.
+    fn consider(&mut self, now: Instant, beat: &Beat, has_healed: bool) {
         self.note_yielding(now, beat);
         match beat.intent {
             Intent::Resign(reason) => {
@@ -143,11 +143,14 @@ impl Monitor {
             (Mode::Active, Mode::Joining | Mode::Waiting | Mode::Fenced) => {
                 self.follow(now, beat);
             }
-            (Mode::Joining | Mode::Waiting, _) => {
+            // It said so when it fell silent, and nobody followed it; to those who could hear that.
+            (Mode::Fenced, _) if !has_healed => {
+                self.vacate_if_active(beat.from, Vacancy::fenced(now));
+            }
+            (Mode::Joining | Mode::Waiting | Mode::Fenced, _) => {
                 // It stepped down without a word to us; its successor will be heard soon.
                 self.vacate_if_active(beat.from, Vacancy::stepped_down(now, &self.config));
             }
-            (Mode::Fenced, _) => self.vacate_if_active(beat.from, Vacancy::fenced(now)),
         }
     }
 
@@ -194,7 +197,8 @@ impl Monitor {
 
     /// Two active nodes: the lower claim yields, the higher one makes sure that the link knows.
     fn hear_active_rival(&mut self, now: Instant, beat: &Beat) {
-        let ours = (self.term, self.claimed_with, self.config.priority, self.config.node);
+        let (priority, node) = (self.config.priority, self.config.node);
+        let ours = (!self.isolated, self.term, self.claimed_with, priority, node);
         if (claim_of(beat) < ours) != sabotaged(Sabotage::BetterYields) {
             self.outrank(now, beat.from);
             return;

@@ -38,6 +38,9 @@ pub enum Input {
     /// Frames for this node wait to be read: whoever reads them is busy with something else. Told at least once
     /// an interval as long as that is so.
     Deaf,
+    /// This node hears nobody on the service link since its start, or since a peer fell silent, or it does again: while it is active and
+    /// isolated, clients are not with it.
+    Isolated(bool),
     /// Somebody else spoke for a service address.
     Rival,
     /// The configuration was read again.
@@ -86,16 +89,20 @@ pub enum Event {
         /// Which one.
         peer: NodeId,
     },
-    /// A peer has been silent for its detection time.
+    /// A peer is no longer heard.
     PeerDown {
         /// Which one.
         peer: NodeId,
+        /// It said nothing for its detection time; otherwise it, or its warden, said goodbye.
+        silent: bool,
     },
     /// The active node's beats are lost, but it answers probes: stay waiting.
     Degraded {
         /// The active node.
         peer: NodeId,
     },
+    /// This node is active, and hears nobody on the service link since its start, or since a peer fell silent.
+    Isolated,
     /// Its beats arrive again.
     Recovered {
         /// The active node.

@@ -57,6 +57,8 @@ pub struct Monitor {
     /// What it was worth when this node became active.
     pub(crate) claimed_with: LogPosition,
     pub(crate) link_up: bool,
+    /// Nobody is heard on the service link since its start, or since a peer fell silent.
+    pub(crate) isolated: bool,
 
     pub(crate) peers: BTreeMap<NodeId, Peer>,
     /// The peer that is active, as far as this node knows.
@@ -120,6 +122,7 @@ impl Monitor {
             ranked_as: None,
             claimed_with: LogPosition::default(),
             link_up: true,
+            isolated: false,
             peers,
             active_peer: None,
             answered_at: None,
@@ -174,6 +177,12 @@ impl Monitor {
             Input::Deaf => {
                 self.counters.deaf_turns += 1;
                 self.listen_afresh(now);
+            }
+            Input::Isolated(isolated) => {
+                self.isolated = isolated;
+                if isolated {
+                    self.tell(Event::Isolated);
+                }
             }
             Input::Rival => {
                 self.counters.strangers += 1;

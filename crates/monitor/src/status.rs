@@ -22,6 +22,8 @@ pub struct Status {
     pub handing_over: bool,
     /// Whether the active node answers probes only.
     pub degraded: bool,
+    /// Whether this node is active, and hears nobody on the service link since its start, or since a peer fell silent.
+    pub isolated: bool,
     /// The peers, by id.
     pub peers: Vec<PeerStatus>,
     /// The latest activations of this node, oldest first.
@@ -171,6 +173,7 @@ impl Monitor {
             cause: self.cause,
             handing_over: self.handover.is_some(),
             degraded: self.degraded,
+            isolated: self.isolated,
             peers: self.peers.values().map(|peer| self.peer_status(now, peer)).collect(),
             takeovers: self.takeovers.iter().copied().collect(),
             counters: self.counters,

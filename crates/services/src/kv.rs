@@ -8,12 +8,15 @@
 //! Every order that a client can see is the same on every node, and random picks come from a counter: two
 //! nodes that have seen the same events hold the same and have answered the same.
 
+mod bitmaps;
 mod blocking;
 mod call;
 mod connection;
+mod diagnostics;
 mod glob;
 mod hashes;
 mod held;
+mod help;
 mod image;
 mod keys;
 mod lists;
@@ -27,6 +30,8 @@ mod server;
 mod session;
 mod set_algebra;
 mod sets;
+mod sort;
+mod sorted_algebra;
 mod sorted_ranges;
 mod sorted_sets;
 mod space;

@@ -23,7 +23,7 @@ use redis::{Client, Redis};
 /// Commands of one round; each begins with an empty server and two new connections.
 const ROUND: u64 = 400;
 /// Commands in all, unless `LOCUM_KV_COMMANDS` says otherwise.
-const COMMANDS: u64 = 20_000;
+const COMMANDS: u64 = 100_000;
 /// Commands that a failure shows.
 const SHOWN: usize = 40;
 /// Characters that each of them shows of its reply.
@@ -41,6 +41,8 @@ struct Both {
     queue: Option<Vec<Command>>,
     /// The command that waits for a key.
     blocked: Option<Command>,
+    /// It may have subscriptions.
+    listens: bool,
 }
 
 struct Round<'a> {
@@ -82,20 +84,30 @@ impl Round<'_> {
 
     fn compare(&mut self, client: usize, command: &Command, ours: &[u8]) -> Result<(), String> {
         let both = &mut self.clients[client];
-        let theirs = match both.theirs.reply() {
+        let mut all_ours = reply::split(ours);
+        let theirs = |_: &&[u8]| match both.theirs.reply() {
             Ok(theirs) => theirs,
             Err(error) => error.to_string().into_bytes(),
         };
+        let mut all_theirs: Vec<Vec<u8>> = all_ours.iter().map(theirs).collect();
+        // Who listens to several patterns gets the messages in any order.
+        if command[0].eq_ignore_ascii_case(b"publish") {
+            all_ours.sort_unstable();
+            all_theirs.sort_unstable();
+        }
         let queue = both.queue.clone().unwrap_or_default();
-        if !reply::same(command, &queue, ours, &theirs) {
-            let (ours, theirs) = (show(ours), show(&theirs));
-            let command = show_command(command);
-            return Err(format!("{client}> {command}\n  ours:   {ours}\n  theirs: {theirs}"));
+        for (ours, theirs) in all_ours.into_iter().zip(all_theirs) {
+            if !reply::same(command, &queue, ours, &theirs) {
+                let (ours, theirs) = (show(ours), show(&theirs));
+                let command = show_command(command);
+                return Err(format!("{client}> {command}\n  ours:   {ours}\n  theirs: {theirs}"));
+            }
         }
         match command[0].to_ascii_uppercase().as_slice() {
             _ if ours == b"+QUEUED\r\n" => both.queue.get_or_insert_default().push(command.clone()),
             b"MULTI" if ours == b"+OK\r\n" => both.queue = Some(Vec::new()),
             b"EXEC" | b"DISCARD" | b"RESET" => both.queue = None,
+            b"SUBSCRIBE" | b"PSUBSCRIBE" => both.listens = true,
             _ => {}
         }
         Ok(())
@@ -119,12 +131,52 @@ impl Round<'_> {
         }
         for other in 0..self.clients.len() {
             let ours = self.our_reply(other);
-            if let Some(command) = self.clients[other].blocked.take_if(|_| !ours.is_empty()) {
+            let blocked = &mut self.clients[other].blocked;
+            if ours.is_empty() {
+                continue;
+            } else if command[0].eq_ignore_ascii_case(b"publish") {
+                self.log.push(format!("{other}> (hears of it)"));
+                self.compare(other, command, &ours)?;
+            } else if let Some(command) = blocked.take() {
                 self.log.push(format!("{other}> (is served)"));
                 self.compare(other, &command, &ours)?;
+            } else {
+                return Err(format!("{other}> only we say {}", show(&ours)));
             }
         }
         Ok(())
+    }
+
+    /// Ends the subscriptions of a client, which would be refused most commands otherwise.
+    fn turn_away(&mut self, client: usize) -> Result<(), String> {
+        for command in ["UNSUBSCRIBE c0 c1 c2", "PUNSUBSCRIBE c* ?1 c[01]", "UNSUBSCRIBE"] {
+            let command: Command = command.split(' ').map(|word| word.into()).collect();
+            self.step(client, &command, &encode(&command))?;
+        }
+        self.clients[client].listens = false;
+        Ok(())
+    }
+
+    /// A client listens while it and others send messages.
+    fn listen(&mut self, client: usize, maker: &mut Maker) -> Result<(), String> {
+        for _ in 0..maker.below(3) + 1 {
+            let command = maker.subscription();
+            self.step(client, &command, &encode(&command))?;
+        }
+        for _ in 0..maker.below(6) + 1 {
+            let speaker = maker.below(self.clients.len());
+            let command = maker.message();
+            if self.clients[speaker].blocked.is_none() {
+                self.step(speaker, &command, &encode(&command))?;
+            }
+        }
+        self.turn_away(client)
+    }
+
+    /// Whether it is a command about channels within a transaction: then there are replies within replies.
+    fn nests_replies(&self, client: usize, command: &Command) -> bool {
+        let name = command[0].to_ascii_uppercase();
+        self.clients[client].queue.is_some() && (name.ends_with(b"SUBSCRIBE") || name == b"PUBLISH")
     }
 
     /// Follows the cursors of a SCAN on both sides.
@@ -165,7 +217,7 @@ impl Round<'_> {
         self.step(client, &watch, &encode(&watch))?;
         for _ in 0..maker.below(3) + 1 {
             let command = maker.command();
-            if self.swaps_under_waiters(client, &command) {
+            if self.swaps_under_waiters(client, &command) || self.nests_replies(client, &command) {
                 continue;
             }
             self.step(client, &command, &encode(&command))?;
@@ -190,8 +242,10 @@ impl Round<'_> {
                 [..] => free[maker.below(free.len())],
             };
             if self.clients.iter().all(|both| both.queue.is_none()) && maker.chance(6) {
-                if maker.chance(60) {
+                if maker.chance(50) {
                     self.watch(client, maker)?;
+                } else if maker.chance(40) {
+                    self.listen(client, maker)?;
                 } else if maker.chance(10) {
                     let key = maker.any_key();
                     self.lapse(client, &key)?;
@@ -200,8 +254,14 @@ impl Round<'_> {
                 }
                 continue;
             }
+            if self.clients[client].listens
+                && self.clients[client].queue.is_none()
+                && maker.chance(15)
+            {
+                self.turn_away(client)?;
+            }
             let command = maker.command();
-            if self.swaps_under_waiters(client, &command) {
+            if self.swaps_under_waiters(client, &command) || self.nests_replies(client, &command) {
                 continue;
             }
             let typed = if maker.chance(5) { inline(&command) } else { None };
@@ -268,6 +328,7 @@ fn run_round(redis: &Redis, admin: &mut Client, seed: u64) -> Result<(), String>
         seen: 0,
         queue: None,
         blocked: None,
+        listens: false,
     };
     let clients = vec![client(&mut ours), client(&mut ours)];
     let mut round = Round { ours, clients, admin, log: Vec::new() };
@@ -292,6 +353,32 @@ fn random_commands_have_the_replies_of_redis() {
         }
     }
     assert!(failures.is_empty(), "{}\n{} rounds failed", failures.join("\n\n"), failures.len());
+}
+
+#[test]
+fn commands_are_described_as_redis_describes_them() {
+    let Some(redis) = start() else { return };
+    let mut theirs = redis.connect();
+    let mut ours = Bench::new(Kv::new(wall(), 1, None));
+    let flow = ours.open();
+    let mut ask_us = |line: &str| {
+        let seen = ours.record(flow).sent.len();
+        ours.data(flow, line.as_bytes());
+        ours.drain(flow);
+        ours.record(flow).sent[seen..].to_vec()
+    };
+    let names = reply::texts(&ask_us("COMMAND LIST\r\n"));
+    assert!(names.len() > 150, "{names:?}");
+    for name in names {
+        let info = format!("COMMAND INFO {name}\r\n");
+        let described = reply::described(&ask_us(&info), true);
+        assert!(described.is_some(), "{name}");
+        assert_eq!(described, reply::described(&theirs.ask(info.as_bytes()), false), "{name}");
+        let docs = format!("COMMAND DOCS {name}\r\n");
+        let documented = reply::documented(&ask_us(&docs));
+        assert_eq!(documented.as_ref().map(BTreeSet::len), Some(2), "{name}");
+        assert_eq!(documented, reply::documented(&theirs.ask(docs.as_bytes())), "{name}");
+    }
 }
 
 #[test]

@@ -20,7 +20,8 @@ pub use kv::{Asked, KEYS};
 use tcp::TcpClient;
 pub use tcp::TcpHabits;
 
-const PACKETS_MAX: usize = 64;
+/// What a node has held back comes all at once.
+const PACKETS_MAX: usize = 512;
 const PACKET_LEN_MAX: usize = 128;
 
 /// One program: sends a request every so often, and records which were answered when.

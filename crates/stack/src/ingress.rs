@@ -91,6 +91,7 @@ impl<D: Device> Stack<D> {
             Some(listener) if segment.opens() && self.is_for_us(parsed) => {
                 self.admit(now, frame, segment, listener);
             }
+            Some(_) | None if self.forbears => self.counters.segments_forborne += 1,
             Some(_) | None => {
                 self.counters.segments_stray += 1;
                 // Among no sockets: smoltcp answers with RST (RFC 9293 §3.10.7.1).
@@ -120,6 +121,7 @@ impl<D: Device> Stack<D> {
                 self.serve(now, key);
             }
             Verdict::InexactReset => self.challenge(now, key, segment),
+            Verdict::Forsaken if self.forbears => self.counters.segments_forborne += 1,
             Verdict::Forsaken => {
                 self.counters.flows_lost.forsaken += 1;
                 flow.ended_by = Some(CloseReason::Aborted);

@@ -82,6 +82,8 @@ pub struct Stack<D: Device> {
     pub(crate) asleep: VecDeque<FlowId>,
     /// Clients of those that are lost.
     pub(crate) tickles: Tickles,
+    /// No client is told that its connection is lost.
+    pub(crate) forbears: bool,
 }
 
 impl<D: Device> Stack<D> {
@@ -120,9 +122,16 @@ impl<D: Device> Stack<D> {
             shadows: Shadows::new(config.isn_key, config.limits.tx_buffer),
             asleep: VecDeque::new(),
             tickles: Tickles::default(),
+            forbears: false,
             config,
             device,
         }
+    }
+
+    /// Says whether another node may be the one that clients speak to: as long as that is so, what a client says that only
+    /// the other node can make sense of is dropped, where it would be reset.
+    pub fn forbear(&mut self, forbear: bool) {
+        self.forbears = forbear;
     }
 
     /// Puts a service behind `port`, on the transports it wants.

@@ -51,6 +51,8 @@ pub struct Counters {
     pub half_open_expired: u64,
     /// Segments for no connection; a RST answers them.
     pub segments_stray: u64,
+    /// Segments that would have been answered by a RST, had it been certain that no other node knows of them.
+    pub segments_forborne: u64,
     /// RSTs that were not exactly at the next expected number; one in the window is challenged (RFC 5961 §3.2).
     pub resets_inexact: u64,
     /// Duplicate acknowledgements that would have made smoltcp forget its FIN.

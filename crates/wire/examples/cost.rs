@@ -67,6 +67,7 @@ fn beat() -> Result<Beat, IdError> {
         health: Health::Ok,
         priority: Priority::new(200)?,
         position: LogPosition(0),
+        isolated: false,
         interval: Duration::from_millis(10),
         dead_after: Duration::from_millis(30),
         heard: u32::MAX,

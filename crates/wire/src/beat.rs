@@ -61,6 +61,8 @@ pub struct Beat {
     pub priority: Priority,
     /// How far the sender's log reaches.
     pub position: LogPosition,
+    /// The sender is active, and hears nobody on the service link since its start, or since a peer fell silent.
+    pub isolated: bool,
     /// The interval at which the sender beats; whole microseconds on the wire, 1 µs to 71 min.
     pub interval: Duration,
     /// After how long a silence the sender wants to be thought dead; on the wire as the interval,
@@ -115,6 +117,7 @@ impl Beat {
             sequence: non_zero("sequence", packet.sequence())?,
             term: Term(packet.term()),
             position: LogPosition(packet.position()),
+            isolated: packet.has(flag::ISOLATED),
             interval: micros(non_zero("interval", packet.interval())?),
             dead_after: parse_dead_after(packet.dead_after(), packet.interval())?,
             heard_age_us: optional("heard_age", packet.has(flag::HEARD_AGE), packet.heard_age())?,
@@ -136,6 +139,7 @@ impl Beat {
             (self.echo.is_some(), flag::ECHO),
             (self.heard_age_us.is_some(), flag::HEARD_AGE),
             (self.timestamp_echo.is_some(), flag::TIMESTAMP_ECHO),
+            (self.isolated, flag::ISOLATED),
         ];
         let (intent, reason) = intent_codes(self.intent);
         let (timestamp_echo, held) =

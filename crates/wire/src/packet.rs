@@ -20,12 +20,13 @@ const BODY_LEN: usize = 88;
 /// Magic to receiver: the part that is the same in every version.
 const HEADER_LEN: usize = 12;
 
-/// The bits of the field `flags`: which of the optional fields are present.
+/// The bits of the field `flags`: which of the optional fields are present, and what is true or not.
 pub(crate) mod flag {
     pub(crate) const ECHO: u8 = 1 << 0;
     pub(crate) const HEARD_AGE: u8 = 1 << 1;
     pub(crate) const TIMESTAMP_ECHO: u8 = 1 << 2;
-    pub(crate) const ALL: u8 = ECHO | HEARD_AGE | TIMESTAMP_ECHO;
+    pub(crate) const ISOLATED: u8 = 1 << 3;
+    pub(crate) const ALL: u8 = ECHO | HEARD_AGE | TIMESTAMP_ECHO | ISOLATED;
 }
 
 /// The bytes of a beat. Accessors give raw numbers, valid or not; numbers are big endian.

@@ -36,6 +36,7 @@ pub(crate) fn waiting() -> Beat {
         health: Health::Ok,
         priority: Priority::new(100).unwrap(),
         position: LogPosition(0),
+        isolated: false,
         interval: Duration::from_millis(10),
         dead_after: Duration::from_millis(30),
         heard: 0,
@@ -104,7 +105,7 @@ prop_compose! {
         (interval, dead_after) in timing(),
         (heard, heard_age_us, timestamp) in any::<(u32, Option<u32>, u32)>(),
         timestamp_echo in any::<Option<(u32, u32)>>(),
-        intent in intent(),
+        (intent, isolated) in (intent(), any::<bool>()),
     ) -> Beat {
         Beat {
             group: GroupId::new(group).unwrap(),
@@ -118,6 +119,7 @@ prop_compose! {
             health: Health::from_code(health).unwrap(),
             priority: Priority::new(priority).unwrap(),
             position: LogPosition(position),
+            isolated,
             interval,
             dead_after,
             heard,

@@ -172,6 +172,7 @@ impl Maker<'_, '_> {
                 [usize::from(which >> 2 & 3)],
             priority: Priority::new(priority.clamp(1, 254)).expect("in range"),
             position: LogPosition(u64::from(mood >> 6)),
+            isolated: false,
             interval,
             dead_after: interval * (2 + u32::from(pace >> 2 & 7)),
             heard: u32::from(mood) * 0x0101_0101,

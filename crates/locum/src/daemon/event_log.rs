@@ -15,9 +15,13 @@ pub(super) fn log(event: &Event) -> Option<ModeChange> {
             Some(change)
         }
         Event::PeerUp { peer } => info(format_args!("peer up node={peer}")),
-        Event::PeerDown { peer } => warning(format_args!("peer down node={peer}")),
+        Event::PeerDown { peer, .. } => warning(format_args!("peer down node={peer}")),
         Event::Degraded { peer } => warning(format_args!(
             "degraded node={peer}: its beats are lost, but it answers probes; staying waiting"
+        )),
+        Event::Isolated => warning(format_args!(
+            "isolated: nobody is heard on the service link since its start, or since a peer fell silent; quiet until its \
+             time on a link that works is over"
         )),
         Event::Recovered { peer } => {
             info(format_args!("recovered node={peer}: beats arrive again"))

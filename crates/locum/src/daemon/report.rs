@@ -112,6 +112,7 @@ impl Reporter {
             },
             health: service.health,
             links: self.links.taps().into_iter().map(link_status).collect(),
+            isolated: monitor.isolated,
             peers: monitor.peers.iter().map(|peer| peer_status(config, peer)).collect(),
             services: services(config),
             flows: FlowStatus {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use locum_appliance::{Announcement, HeartbeatStatus, NodeConfig, Port, ServiceStatus};
+use locum_appliance::{Announcement, HeartbeatStatus, NodeConfig, PeerNews, Port, ServiceStatus};
 use locum_gate::Sighting;
 use locum_link::Waker;
 use locum_monitor::{Event, Input};
@@ -54,8 +54,8 @@ pub(super) enum ToHeartbeat {
 pub(super) enum ToStack {
     /// Start the announcement burst, again.
     Announce(Announcement),
-    /// A peer has died: nothing waits for it.
-    PeerDown(NodeId),
+    /// What became of a peer.
+    Peer(PeerNews),
     /// Somebody wants to know how it is.
     Status(Sender<ServiceStatus>),
     /// The node is done.
@@ -147,6 +147,8 @@ pub(super) struct Words {
     /// In nanoseconds, until when a whole copy is known to be whole; as long as it is not, 0. So whichever of the two words is read
     /// first, an older one beside a newer one never makes a copy whole that is not.
     position_until: AtomicU64,
+    /// Whether this node is active and hears nobody; written by the stack thread alone.
+    isolated: AtomicBool,
     /// When the stack thread last came round; written by it alone.
     stack_turn: AtomicU64,
     /// Whether it has come round, and not waited since; written by it alone.
@@ -206,6 +208,14 @@ impl Words {
         let position = LogPosition(self.position.load(Ordering::Acquire));
         let until = self.position_until.load(Ordering::Acquire);
         (position, (until != u64::MAX).then(|| Instant::from_nanos(until)))
+    }
+
+    pub(super) fn set_isolated(&self, isolated: bool) {
+        self.isolated.store(isolated, Ordering::Release);
+    }
+
+    pub(super) fn is_isolated(&self) -> bool {
+        self.isolated.load(Ordering::Acquire)
     }
 
     pub(super) fn note_stack_turn(&self, now: Instant) {

@@ -86,7 +86,7 @@ impl StackThread {
                     self.work();
                     self.heartbeat.send(ToHeartbeat::Release);
                 }
-                ToStack::PeerDown(peer) => self.half.peer_down(now, peer),
+                ToStack::Peer(news) => self.half.hear_of_peer(now, news),
                 ToStack::Status(reply) => {
                     // Whoever asked may have given up waiting.
                     let _ = reply.try_send(self.half.status());
@@ -111,6 +111,7 @@ impl StackThread {
     }
 
     fn dispatch(&mut self, frame: &[u8]) {
+        self.half.note_frame();
         match steer(&self.identity, frame) {
             Steer::Service => {
                 self.half.push(frame);
@@ -158,6 +159,7 @@ impl StackThread {
         let more = self.half.poll(now);
         self.half.note_turn(Clock.now() - now);
         self.words.set_position(self.half.position(), self.half.position_until());
+        self.words.set_isolated(self.half.is_isolated(now));
         let links = &self.links;
         // What followers must know leaves before the clients hear of it.
         while self.half.poll_replication(|frame| links.send(Port::Service, frame)).is_some() {}

@@ -62,6 +62,10 @@ pub struct NodeStatus {
     /// Whether each link is up: the service TAP, and the TAP of the beats if it has its own.
     pub links: Vec<LinkStatus>,
 
+    /// Whether it is active, and hears nobody on the service link since its start, or since another node fell silent.
+    #[serde(default)]
+    pub isolated: bool,
+
     /// The other nodes, by ascending id.
     pub peers: Vec<PeerStatus>,
     /// What listens on the service addresses.

@@ -17,6 +17,9 @@ pub fn risks(status: &NodeStatus) -> Vec<String> {
     }
     let down = status.links.iter().filter(|link| !link.up);
     risks.extend(down.map(|link| format!("link {} is down", link.tap)));
+    if status.isolated {
+        risks.push("nobody is heard on the service link since its start, or since another node fell silent".to_owned());
+    }
     let is_alive = |mode| status.peers.iter().any(|peer| peer.alive && peer.mode == Some(mode));
     if status.mode == Mode::Active && !is_alive(Mode::Waiting) {
         risks.push("no other node is waiting: nobody would take over".to_owned());
@@ -77,6 +80,10 @@ mod tests {
         let mut status = sound();
         status.peers.retain(|peer| peer.mode != Some(Mode::Waiting));
         assert_eq!(risks(&status), ["no other node is waiting: nobody would take over"]);
+        let mut status = sound();
+        status.isolated = true;
+        let risk = "nobody is heard on the service link since its start, or since another node fell silent";
+        assert_eq!(risks(&status), [risk]);
         let mut status = sound();
         status.replication.as_mut().unwrap().protection = Protection::Unprotected;
         assert_eq!(risks(&status), ["connections would be lost: this node is unprotected"]);

@@ -78,6 +78,9 @@ fn facts(status: &NodeStatus) -> Grid {
         let up = if link.up { Cell::new("up") } else { Cell::new("DOWN").colour(Colour::Red) };
         fact(&link.tap, up);
     }
+    if status.isolated {
+        fact("isolated", Cell::new("nobody is heard on the service link").colour(Colour::Red));
+    }
     let flows = status.flows;
     let (open, half_open) = (flows.open, flows.half_open);
     fact("flows", Cell::new(format!("{open} of {}, {half_open} of them half-open", flows.limit)));

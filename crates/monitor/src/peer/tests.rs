@@ -24,6 +24,7 @@ fn beat(boot: u64, sequence: u64) -> Beat {
         health: Health::Ok,
         priority: Priority::new(100).expect("in range"),
         position: LogPosition(0),
+        isolated: false,
         interval: Duration::from_millis(10),
         dead_after: DEAD_AFTER,
         heard: 0,

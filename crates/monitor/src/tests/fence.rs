@@ -265,3 +265,20 @@ fn the_fence_falls_at_the_very_end_of_the_lease() {
         assert_eq!(solo.mode(), mode, "{early} ns before");
     }
 }
+
+#[test]
+fn a_fenced_node_leaves_its_place_to_who_hears_it_at_once_and_to_others_if_nobody_has_it() {
+    for link_was_down in [false, true] {
+        let (mut solo, mut active) = Solo::behind(config(1, &[2, 3]));
+        if link_was_down {
+            solo.turn([Input::Link { up: false }]);
+            solo.run(DEAD_AFTER * 3);
+            solo.turn([Input::Link { up: true }]);
+        }
+        active.beat.mode = Mode::Fenced;
+        solo.hear(active.speak());
+        let expected = if link_was_down { Mode::Waiting } else { Mode::Active };
+        assert_eq!(solo.mode(), expected, "link was down: {link_was_down}");
+        solo.run_until_mode(Mode::Active);
+    }
+}

@@ -28,6 +28,38 @@ fn term_priority_and_id_decide_in_this_order_who_yields() {
 }
 
 #[test]
+fn of_two_active_nodes_the_isolated_one_yields_whatever_its_term() {
+    for (we, they, term, yields) in [
+        (true, false, 0, true),
+        (false, true, 2, false),
+        (true, true, 2, true),
+        (true, true, 0, false),
+        (false, false, 2, true),
+    ] {
+        let (mut solo, mut rival) = active_solo();
+        solo.turn([Input::Isolated(we)]);
+        rival.beat.mode = Mode::Active;
+        (rival.beat.term, rival.beat.isolated) = (Term(term), they);
+        solo.hear(rival.speak());
+        let expected = if yields { Mode::Joining } else { Mode::Active };
+        assert_eq!(solo.mode(), expected, "isolated {we}, {they}, term {term}");
+    }
+}
+
+#[test]
+fn only_an_active_node_says_that_it_is_isolated() {
+    let (mut solo, _) = active_solo();
+    solo.turn([Input::Isolated(true)]);
+    solo.take();
+    solo.run(INTERVAL);
+    assert!(solo.beats().iter().all(|beat| beat.isolated) && !solo.beats().is_empty());
+    let (mut solo, mut active) = Solo::behind(config(1, &[2]));
+    solo.turn([Input::Isolated(true)]);
+    solo.run_with(INTERVAL, &mut [&mut active]);
+    assert!(solo.beats().iter().all(|beat| !beat.isolated) && !solo.beats().is_empty());
+}
+
+#[test]
 fn the_loser_yields_at_once_and_announces_nothing() {
     let (mut solo, mut rival) = active_solo();
     (rival.beat.mode, rival.beat.term) = (Mode::Active, Term(7));

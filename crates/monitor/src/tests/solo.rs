@@ -62,6 +62,7 @@ impl Puppet {
                 health: Health::Ok,
                 priority: priority(100),
                 position: LogPosition(0),
+                isolated: false,
                 interval: INTERVAL,
                 dead_after: DEAD_AFTER,
                 heard: 1,

@@ -146,6 +146,7 @@ impl Tracks {
                     Event::PeerUp { .. }
                     | Event::PeerDown { .. }
                     | Event::Degraded { .. }
+                    | Event::Isolated
                     | Event::Recovered { .. }
                     | Event::HandoverRefused { .. }
                     | Event::HandedOver { .. }

@@ -8,7 +8,7 @@ use locum_types::Instant;
 
 use super::call::{Call, Outcome};
 use super::number;
-use super::session::{Blocked, Mode, Session};
+use super::session::{Blocked, InVain, Mode, Session};
 use super::store::Failure;
 
 type Place = (u8, Box<[u8]>);
@@ -30,13 +30,18 @@ pub(super) struct Waiting {
 impl Waiting {
     /// Notes that there is something at a key.
     pub(super) fn signal(&mut self, db: u8, key: &[u8]) {
-        if self.keys.is_empty() {
+        if !self.awaits(db, key) {
             return;
         }
         let place = (db, key.into());
-        if self.keys.contains_key(&place) && self.is_ready.insert(place.clone()) {
+        if self.is_ready.insert(place.clone()) {
             self.ready.push_back(place);
         }
+    }
+
+    /// Whether somebody waits for a key.
+    pub(super) fn awaits(&self, db: u8, key: &[u8]) -> bool {
+        !self.keys.is_empty() && self.keys.contains_key(&(db, key.into()))
     }
 
     /// Notes that any key of a database may have come.
@@ -88,16 +93,16 @@ impl Waiting {
     pub(super) fn overdue(&self, now: Instant) -> Option<FlowId> {
         self.deadlines.first().filter(|(deadline, _)| *deadline <= now).map(|(_, flow)| *flow)
     }
-
-    pub(super) fn len(&self) -> usize {
-        self.keys.values().flatten().map(|(_, flow)| flow).collect::<BTreeSet<_>>().len()
-    }
 }
 
 impl Session {
     /// What a client gets that waited in vain.
-    pub(super) fn waited_in_vain(&mut self, array: bool) {
-        if array { self.out.null_array() } else { self.out.null() }
+    pub(super) fn waited_in_vain(&mut self, in_vain: InVain) {
+        match in_vain {
+            InVain::Null => self.out.null(),
+            InVain::NullArray => self.out.null_array(),
+            InVain::Zero => self.out.count(0),
+        }
     }
 }
 
@@ -124,10 +129,10 @@ impl Call<'_> {
         &mut self,
         keys: impl Iterator<Item = &'k [u8]>,
         timeout: Option<Duration>,
-        array: bool,
+        in_vain: InVain,
     ) -> Outcome {
         match self.session.mode {
-            Mode::Exec => self.session.waited_in_vain(array),
+            Mode::Exec => self.session.waited_in_vain(in_vain),
             Mode::Retry => {}
             Mode::Direct => {
                 self.core.waiting.turns += 1;
@@ -137,7 +142,7 @@ impl Call<'_> {
                     spec: self.spec,
                     args: self.args.iter().collect(),
                     keys: keys.map(Box::from).collect(),
-                    array,
+                    in_vain,
                 };
                 self.core.waiting.add(self.session.db, self.session.flow, &blocked);
                 self.session.blocked = Some(blocked);
@@ -145,4 +150,18 @@ impl Call<'_> {
         }
         Ok(())
     }
+}
+
+/// WAIT: nobody replicates this server as Redis does it, so who waits for somebody waits in vain.
+pub(super) fn wait(call: &mut Call<'_>) -> Outcome {
+    let wanted = call.integer(1)?;
+    let millis =
+        number::integer(call.arg(2)).ok_or("ERR timeout is not an integer or out of range")?;
+    let millis = u64::try_from(millis).map_err(|_| "ERR timeout is negative")?;
+    if wanted <= 0 {
+        call.out().count(0);
+        return Ok(());
+    }
+    let timeout = (millis > 0).then_some(Duration::from_millis(millis));
+    call.wait(std::iter::empty(), timeout, InVain::Zero)
 }

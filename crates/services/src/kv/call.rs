@@ -12,9 +12,9 @@ use super::pubsub::Channels;
 use super::reply::Out;
 use super::resp::{Args, Limits};
 use super::session::Session;
-use super::store::{Failure, Store};
+use super::store::{Entry, Failure, Store};
 use super::table::Spec;
-use super::values::Kind;
+use super::values::{Kind, Value};
 
 pub(super) const SYNTAX: &str = "ERR syntax error";
 pub(super) const NOT_AN_INTEGER: &str = "ERR value is not an integer or out of range";
@@ -114,6 +114,18 @@ impl<'c> Call<'c> {
         number.ok_or(wrong.into())
     }
 
+    /// A number of keys or elements that must not be 0.
+    pub(super) fn above_zero(&self, index: usize, what: &str) -> Result<usize, Failure> {
+        let number = self.positive(index).ok().filter(|number| *number > 0);
+        number.ok_or_else(|| format!("ERR {what} should be greater than 0").into())
+    }
+
+    /// How many elements are enough; 0 stands for all.
+    pub(super) fn limit(&self, index: usize) -> Result<usize, Failure> {
+        let limit = self.positive(index).map_err(|_| "ERR LIMIT can't be negative")?;
+        Ok(if limit == 0 { usize::MAX } else { limit })
+    }
+
     pub(super) fn float(&self, index: usize) -> Result<f64, Failure> {
         number::float(self.arg(index)).ok_or(NOT_A_FLOAT.into())
     }
@@ -139,7 +151,25 @@ impl<'c> Call<'c> {
         key: &[u8],
         change: impl FnOnce(&mut K) -> T,
     ) -> Result<T, Failure> {
-        self.core.store.edit_or_create(self.session.db, key, change, |_| true)
+        self.edit_or_create_if(key, change, |_| true)
+    }
+
+    /// Like `edit_or_create`; but who watches the key hears of it only if the result says that something changed.
+    ///
+    /// Who waits for the key hears of it if it is new. As in Redis not otherwise: a key that was there when they came,
+    /// since it had another type, serves nobody.
+    pub(super) fn edit_or_create_if<K: Kind, T>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut K) -> T,
+        changed: impl FnOnce(&T) -> bool,
+    ) -> Result<T, Failure> {
+        let is_awaited = self.core.waiting.awaits(self.session.db, key) && !self.exists(key);
+        let result = self.core.store.edit_or_create(self.session.db, key, change, changed)?;
+        if is_awaited {
+            self.signal(key);
+        }
+        Ok(result)
     }
 
     /// Edits what may turn out to be right already: the change counts what it has changed.
@@ -153,9 +183,33 @@ impl<'c> Call<'c> {
         Ok(count.unwrap_or(0))
     }
 
+    /// Puts the result of a command, which has so many elements, in place of whatever a key had, and replies how many
+    /// there are. Without any the key goes.
+    pub(super) fn keep(&mut self, key: &[u8], len: usize, value: Value) {
+        let db = self.session.db;
+        let is_new = !self.exists(key);
+        if len == 0 {
+            self.core.store.remove(db, key);
+        } else {
+            self.core.store.put(db, key, Entry { value, expires_at: None });
+        }
+        if is_new && len > 0 {
+            self.signal(key);
+        }
+        self.session.out.count(len);
+    }
+
     /// Tells those who wait for this key.
     pub(super) fn signal(&mut self, key: &[u8]) {
         self.core.waiting.signal(self.session.db, key);
+    }
+
+    /// The error about a subcommand whose arguments are more than its row in the table tells.
+    pub(super) fn wrong_subcommand(&self) -> Failure {
+        let given: String = String::from_utf8_lossy(self.arg(1)).chars().take(128).collect();
+        let name = self.spec.name.to_ascii_uppercase();
+        let text = "ERR unknown subcommand or wrong number of arguments for";
+        format!("{text} '{given}'. Try {name} HELP.").into()
     }
 
     /// The error about a subcommand with too many or too few arguments.
@@ -178,9 +232,15 @@ pub(super) fn window(start: i64, stop: i64, len: usize) -> (usize, usize) {
     (start as usize, (stop - start + 1) as usize)
 }
 
+/// Like `window`, but a stop before the beginning is the beginning, as long as the start is not after it.
+pub(super) fn reach(start: i64, stop: i64, len: usize) -> (usize, usize) {
+    let stop = if stop < 0 { stop.saturating_add(len as i64).max(0) } else { stop };
+    window(start, stop, len)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::window;
+    use super::{reach, window};
 
     #[test]
     fn windows_count_from_either_end() {
@@ -190,5 +250,7 @@ mod tests {
         assert_eq!(window(i64::MIN, i64::MAX, 3), (0, 3));
         assert_eq!(window(3, 9, 3), (0, 0));
         assert_eq!(window(0, -1, 0), (0, 0));
+        assert_eq!((window(-9, -8, 3), reach(-9, -8, 3)), ((0, 0), (0, 1)));
+        assert_eq!((reach(0, -1, 0), reach(1, -9, 3)), ((0, 0), (0, 0)));
     }
 }

@@ -159,11 +159,15 @@ pub(super) fn client(call: &mut Call<'_>) -> Outcome {
             call.arg(2).clone_into(&mut call.session.name);
             call.out().ok();
         }
+        ("NO-EVICT" | "NO-TOUCH", 3) if !call.is(2, "ON") && !call.is(2, "OFF") => {
+            return Err(SYNTAX.into());
+        }
         ("SETINFO", 4) | ("NO-EVICT" | "NO-TOUCH", 3) => call.out().ok(),
         ("INFO", 2) => {
             let line = describe(call.session, call.core.store.now) + "\n";
             call.out().verbatim(&line);
         }
+        ("HELP", _) => return super::help::reply(call),
         ("LIST", _) => return list(call),
         ("KILL", _) => return kill(call),
         ("REPLY", 3) => return reply(call),
@@ -331,7 +335,7 @@ fn unblock(call: &mut Call<'_>) -> Outcome {
         if error {
             peer.out.error("UNBLOCKED client unblocked via CLIENT UNBLOCK");
         } else {
-            peer.waited_in_vain(blocked.array);
+            peer.waited_in_vain(blocked.in_vain);
         }
         call.core.dirty.insert(flow);
     }

@@ -7,7 +7,7 @@ use locum_stack::service::{FlowId, FrozenState, RestoreError};
 use super::call::Core;
 use super::held::cost;
 use super::resp::OwnedArgs;
-use super::session::{Blocked, Multi, Queued, Replies, Session};
+use super::session::{Blocked, InVain, Multi, Queued, Replies, Session};
 use super::space::FrozenSpace;
 use super::store::{Counters, DATABASES, Entry, Store};
 use super::table::{self, Spec};
@@ -320,7 +320,11 @@ pub(super) fn save_session(session: &Session, core: &Core, writer: &mut Writer<'
         save_args(blocked.spec, &blocked.args, writer);
         writer.count(blocked.keys.len());
         blocked.keys.iter().for_each(|key| writer.bytes(key));
-        writer.bool(blocked.array);
+        writer.u8(match blocked.in_vain {
+            InVain::Null => 0,
+            InVain::NullArray => 1,
+            InVain::Zero => 2,
+        });
     }
 }
 
@@ -415,8 +419,15 @@ fn load_blocked(reader: &mut Reader<'_>) -> Result<Option<Blocked>> {
     for _ in 0..reader.count()? {
         keys.push(reader.bytes()?.into());
     }
-    if !spec.has(table::WAITS) {
+    // Redis does not mark WAIT as one that may block.
+    if !spec.has(table::WAITS) && spec.name != "wait" {
         return Err(reader.error("a command in it cannot wait"));
     }
-    Ok(Some(Blocked { turn, deadline, spec, args, keys, array: reader.bool()? }))
+    let in_vain = match reader.u8()? {
+        0 => InVain::Null,
+        1 => InVain::NullArray,
+        2 => InVain::Zero,
+        other => return Err(reader.error(format!("nobody waits in vain for {other}"))),
+    };
+    Ok(Some(Blocked { turn, deadline, spec, args, keys, in_vain }))
 }

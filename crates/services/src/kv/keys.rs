@@ -398,6 +398,7 @@ pub(super) fn copy(call: &mut Call<'_>) -> Outcome {
 pub(super) fn object(call: &mut Call<'_>) -> Outcome {
     let word = call.word(1);
     match (word.as_str(), call.len()) {
+        ("HELP", _) => return super::help::reply(call),
         ("ENCODING" | "REFCOUNT" | "IDLETIME", 3) => {}
         ("FREQ", 3) if call.exists(call.arg(2)) => {
             let text = "ERR An LFU maxmemory policy is not selected, access frequency not tracked. \

@@ -15,7 +15,6 @@ fn push(call: &mut Call<'_>, end: End, only_if_there: bool) -> Outcome {
     } else {
         call.edit_or_create(key, change)?
     };
-    call.signal(key);
     call.out().count(len);
     Ok(())
 }

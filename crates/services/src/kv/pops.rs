@@ -3,11 +3,19 @@
 use std::time::Duration;
 
 use super::call::{Call, Outcome, SYNTAX};
-use super::number;
+use super::resp::Args;
+use super::session::InVain;
 use super::store::Failure;
 use super::values::{End, List, SortedSet};
 
 const NOT_POSITIVE: &str = "ERR value is out of range, must be positive";
+
+/// Refuses to take what could not be replied.
+fn must_fit(call: &mut Call<'_>, key: &[u8], end: End, count: usize) -> Outcome {
+    let list = call.read::<List>(key)?;
+    let (len, bytes) = list.map_or((0, 0), |list| list.weigh(end, count));
+    call.must_fit(len + 2, bytes + key.len())
+}
 
 fn take(
     call: &mut Call<'_>,
@@ -15,9 +23,7 @@ fn take(
     end: End,
     count: usize,
 ) -> Result<Vec<Box<[u8]>>, Failure> {
-    let list = call.read::<List>(key)?;
-    let (len, bytes) = list.map_or((0, 0), |list| list.weigh(end, count));
-    call.must_fit(len + 2, bytes + key.len())?;
+    must_fit(call, key, end, count)?;
     let mut items = Vec::new();
     call.amend(key, |list: &mut List| {
         items.extend((0..count.min(list.len())).filter_map(|_| list.pop(end)));
@@ -70,7 +76,7 @@ fn blocking_pop(call: &mut Call<'_>, end: End) -> Outcome {
             return Ok(());
         }
     }
-    call.wait(keys.iter(), timeout, true)
+    call.wait(keys.iter(), timeout, InVain::NullArray)
 }
 
 pub(super) fn blpop(call: &mut Call<'_>) -> Outcome {
@@ -100,9 +106,19 @@ fn shift(call: &mut Call<'_>, from: End, to: End) -> Result<bool, Failure> {
         call.out().error(&text);
         return Ok(true);
     }
-    let Some(item) = take(call, source, from, 1)?.pop() else { return Ok(false) };
-    call.edit_or_create(target, |list: &mut List| list.push(to, &item))?;
-    call.signal(target);
+    let item = if source == target {
+        // In place: the key keeps its end, even if this is its only item.
+        must_fit(call, source, from, 1)?;
+        let rotate = |list: &mut List| list.pop(from).inspect(|item| list.push(to, item));
+        call.edit(source, rotate)?.flatten()
+    } else {
+        let item = take(call, source, from, 1)?.pop();
+        if let Some(item) = &item {
+            call.edit_or_create(target, |list: &mut List| list.push(to, item))?;
+        }
+        item
+    };
+    let Some(item) = item else { return Ok(false) };
     call.out().bulk(&item);
     Ok(true)
 }
@@ -129,7 +145,7 @@ fn shift_or_wait(call: &mut Call<'_>, from: End, to: End, timeout: usize) -> Out
         return Ok(());
     }
     let source = call.arg(1);
-    call.wait(std::iter::once(source), timeout, false)
+    call.wait(std::iter::once(source), timeout, InVain::Null)
 }
 
 pub(super) fn brpoplpush(call: &mut Call<'_>) -> Outcome {
@@ -141,60 +157,78 @@ pub(super) fn blmove(call: &mut Call<'_>) -> Outcome {
     shift_or_wait(call, from, to, 5)
 }
 
-/// Takes from the first list that is there; the number of keys is at `at`. Says whether there was one, how
-/// many keys were given, and how long to wait if there is a timeout in front.
-fn first_of_many(
-    call: &mut Call<'_>,
-    at: usize,
-) -> Result<(bool, usize, Option<Duration>), Failure> {
-    let keys = number::integer(call.arg(at)).and_then(|count| usize::try_from(count).ok());
-    let keys = keys.filter(|n| *n > 0).ok_or("ERR numkeys should be greater than 0")?;
-    let word = at.saturating_add(keys).saturating_add(1);
-    if word >= call.len() {
-        return Err(SYNTAX.into());
-    }
-    let end = end(call, word)?;
-    let mut count = 1;
-    if word + 2 < call.len() && call.is(word + 1, "COUNT") {
-        let given = number::integer(call.arg(word + 2));
-        let given = given.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
-        count = given.ok_or("ERR count should be greater than 0")?;
-        if word + 3 < call.len() {
+/// What LMPOP and its kin take, once their arguments are read.
+#[derive(Clone, Copy, Debug)]
+struct Many<'c> {
+    keys: Args<'c>,
+    end: End,
+    count: usize,
+    /// How long to wait, if there is a timeout in front of the number of keys.
+    timeout: Option<Duration>,
+}
+
+impl<'c> Many<'c> {
+    /// Reads the number of keys at `at`, and what comes after it; `ends` are the names of the two ends.
+    fn read(call: &Call<'c>, at: usize, ends: [&str; 2]) -> Result<Self, Failure> {
+        let keys = call.above_zero(at, "numkeys")?;
+        let word = at.saturating_add(keys).saturating_add(1);
+        if word >= call.len() {
             return Err(SYNTAX.into());
         }
-    } else if word + 1 < call.len() {
-        return Err(SYNTAX.into());
+        let end = match ends.map(|name| call.is(word, name)) {
+            [true, _] => End::Left,
+            [_, true] => End::Right,
+            [..] => return Err(SYNTAX.into()),
+        };
+        let mut count = 1;
+        if word + 2 < call.len() && call.is(word + 1, "COUNT") {
+            count = call.above_zero(word + 2, "count")?;
+            if word + 3 < call.len() {
+                return Err(SYNTAX.into());
+            }
+        } else if word + 1 < call.len() {
+            return Err(SYNTAX.into());
+        }
+        let timeout = if at > 1 { call.timeout(at - 1)? } else { None };
+        Ok(Many { keys: call.args.from(at + 1).first(keys), end, count, timeout })
     }
-    let timeout = if at > 1 { call.timeout(at - 1)? } else { None };
-    for key in call.args.from(at + 1).first(keys).iter() {
+}
+
+const LIST_ENDS: [&str; 2] = ["LEFT", "RIGHT"];
+const SORTED_ENDS: [&str; 2] = ["MIN", "MAX"];
+
+/// Takes from the first list that is there; says whether there was one.
+fn take_many(call: &mut Call<'_>, many: Many<'_>) -> Result<bool, Failure> {
+    for key in many.keys.iter() {
         if !call.may_take(key) {
             continue;
         }
-        let items = take(call, key, end, count)?;
+        let items = take(call, key, many.end, many.count)?;
         if !items.is_empty() {
             let out = call.out();
             out.array(2);
             out.bulk(key);
             out.bulks(items.iter().map(|item| &**item));
-            return Ok((true, keys, timeout));
+            return Ok(true);
         }
     }
-    Ok((false, keys, timeout))
+    Ok(false)
 }
 
 pub(super) fn lmpop(call: &mut Call<'_>) -> Outcome {
-    if !first_of_many(call, 1)?.0 {
+    let many = Many::read(call, 1, LIST_ENDS)?;
+    if !take_many(call, many)? {
         call.out().null_array();
     }
     Ok(())
 }
 
 pub(super) fn blmpop(call: &mut Call<'_>) -> Outcome {
-    let (done, keys, timeout) = first_of_many(call, 2)?;
-    if done {
+    let many = Many::read(call, 2, LIST_ENDS)?;
+    if take_many(call, many)? {
         return Ok(());
     }
-    call.wait(call.args.from(3).first(keys).iter(), timeout, true)
+    call.wait(many.keys.iter(), many.timeout, InVain::NullArray)
 }
 
 /// A member and its score.
@@ -271,7 +305,7 @@ fn blocking_pop_sorted(call: &mut Call<'_>, end: End) -> Outcome {
             return Ok(());
         }
     }
-    call.wait(keys.iter(), timeout, true)
+    call.wait(keys.iter(), timeout, InVain::NullArray)
 }
 
 pub(super) fn bzpopmin(call: &mut Call<'_>) -> Outcome {
@@ -280,4 +314,43 @@ pub(super) fn bzpopmin(call: &mut Call<'_>) -> Outcome {
 
 pub(super) fn bzpopmax(call: &mut Call<'_>) -> Outcome {
     blocking_pop_sorted(call, End::Right)
+}
+
+/// Takes from the first sorted set that is there; says whether there was one.
+fn take_many_sorted(call: &mut Call<'_>, many: Many<'_>) -> Result<bool, Failure> {
+    for key in many.keys.iter() {
+        if !call.may_take(key) {
+            continue;
+        }
+        let taken = take_sorted(call, key, many.end, many.count)?;
+        if !taken.is_empty() {
+            let out = call.out();
+            out.array(2);
+            out.bulk(key);
+            out.array(taken.len());
+            for (member, score) in taken {
+                out.array(2);
+                out.bulk(&member);
+                out.double(score);
+            }
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+pub(super) fn zmpop(call: &mut Call<'_>) -> Outcome {
+    let many = Many::read(call, 1, SORTED_ENDS)?;
+    if !take_many_sorted(call, many)? {
+        call.out().null_array();
+    }
+    Ok(())
+}
+
+pub(super) fn bzmpop(call: &mut Call<'_>) -> Outcome {
+    let many = Many::read(call, 2, SORTED_ENDS)?;
+    if take_many_sorted(call, many)? {
+        return Ok(());
+    }
+    call.wait(many.keys.iter(), many.timeout, InVain::NullArray)
 }

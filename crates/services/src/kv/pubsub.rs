@@ -202,15 +202,15 @@ pub(super) fn pubsub(call: &mut Call<'_>) -> Outcome {
         }
         b"NUMSUB" => {
             let names = call.args.from(2);
-            out.map(names.len());
+            out.array(names.len() * 2);
             for name in names.iter() {
                 out.bulk(name);
                 out.count(channels.names.get(name).map_or(0, BTreeSet::len));
             }
         }
         b"NUMPAT" if call.args.len() == 2 => out.count(channels.patterns.len()),
-        b"CHANNELS" => return Err(call.wrong_arity()),
-        _ => return Err(super::call::SYNTAX.into()),
+        b"HELP" => return super::help::reply(call),
+        _ => return Err(call.wrong_subcommand()),
     }
     Ok(())
 }

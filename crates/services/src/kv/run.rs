@@ -62,7 +62,7 @@ impl Core {
         }
         let closed = !session.out.resp3 && session.subscriptions() > 0;
         if closed && !spec.has(table::SUBSCRIBED) {
-            let name = spec.name;
+            let name = subcommands::full_name(spec, args);
             let text = "only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in \
                         this context";
             return Some(format!("ERR Can't execute '{name}': {text}").into());
@@ -250,7 +250,7 @@ impl Kv {
         while let Some(flow) = self.core.waiting.overdue(self.core.store.now) {
             let Some(session) = self.sessions.get_mut(&flow) else { return };
             let Some(blocked) = self.core.waiting.remove(session) else { return };
-            session.waited_in_vain(blocked.array);
+            session.waited_in_vain(blocked.in_vain);
             self.core.dirty.insert(flow);
         }
         if self.core.store.next_tick().is_some_and(|due| due <= self.core.store.now) {

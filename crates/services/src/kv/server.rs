@@ -1,15 +1,20 @@
 //! Commands about the server.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::call::{Call, NOT_AN_INTEGER, Outcome, SYNTAX};
+use super::call::{Call, Outcome, SYNTAX};
 use super::connection::VERSION;
 use super::glob::{self, Pattern};
+use super::help;
 use super::keys::{database, index};
 use super::number;
 use super::reply::Out;
+use super::resp::Args;
+use super::sort;
 use super::store::{DATABASES, Failure};
-use super::table::{self, FLAG_NAMES, Spec, TABLE};
+use super::subcommands;
+use super::table::{self, FLAG_NAMES, Group, Spec, TABLE};
 
 pub(super) fn dbsize(call: &mut Call<'_>) -> Outcome {
     let len = call.core.store.len(call.session.db);
@@ -79,6 +84,28 @@ fn parameters(call: &Call<'_>) -> [(&'static str, String); 9] {
     ]
 }
 
+/// Replies parameters by name, as it was given, or by pattern.
+fn get_parameters(call: &mut Call<'_>, given: Args<'_>) {
+    let lower: Vec<Vec<u8>> = given.iter().map(<[u8]>::to_ascii_lowercase).collect();
+    let patterns: Vec<Pattern<'_>> = lower.iter().map(|text| Pattern::new(text)).collect();
+    let mut found = Vec::new();
+    for (name, value) in parameters(call) {
+        let Some(place) = patterns.iter().position(|pattern| pattern.matches(name.as_bytes()))
+        else {
+            continue;
+        };
+        let given = given.get(place);
+        let is_pattern = given.iter().any(|byte| b"*?[".contains(byte));
+        found.push((if is_pattern { name.as_bytes() } else { given }, value));
+    }
+    let out = call.out();
+    out.map(found.len());
+    for (name, value) in found {
+        out.bulk(name);
+        out.text(&value);
+    }
+}
+
 pub(super) fn config(call: &mut Call<'_>) -> Outcome {
     match (call.word(1).as_str(), call.len()) {
         ("GET", 3..) => {
@@ -87,21 +114,15 @@ pub(super) fn config(call: &mut Call<'_>) -> Outcome {
                 return Err("ERR too many patterns".into());
             }
             given.iter().try_for_each(glob::check)?;
-            let given: Vec<Vec<u8>> = given.iter().map(<[u8]>::to_ascii_lowercase).collect();
-            let patterns: Vec<Pattern<'_>> = given.iter().map(|text| Pattern::new(text)).collect();
-            let mut found = parameters(call).to_vec();
-            found.retain(|(name, _)| {
-                patterns.iter().any(|pattern| pattern.matches(name.as_bytes()))
-            });
-            call.out().map(found.len());
-            for (name, value) in found {
-                call.out().text(name);
-                call.out().text(&value);
-            }
+            get_parameters(call, given);
         }
         ("SET", 4..) if call.len().is_multiple_of(2) => {
             let mut limit = call.core.store.limit;
+            let mut seen = BTreeSet::new();
             for (name, value) in call.args.from(2).pairs() {
+                if !seen.insert(name.to_ascii_lowercase()) {
+                    return Err(not_set(name, "duplicate parameter"));
+                }
                 set_parameter(name, value, &mut limit)?;
             }
             call.store().limit = limit;
@@ -114,6 +135,7 @@ pub(super) fn config(call: &mut Call<'_>) -> Outcome {
             (store.hits, store.misses, store.expired) = (0, 0, 0);
             call.out().ok();
         }
+        ("HELP", _) => return help::reply(call),
         ("REWRITE", 2) => {
             return Err("ERR The server is running without a config file".into());
         }
@@ -123,12 +145,16 @@ pub(super) fn config(call: &mut Call<'_>) -> Outcome {
     Ok(())
 }
 
+fn not_set(name: &[u8], why: &str) -> Failure {
+    let name = String::from_utf8_lossy(name);
+    format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}").into()
+}
+
 fn set_parameter(name: &[u8], value: &[u8], limit: &mut Option<u64>) -> Outcome {
+    let given = String::from_utf8_lossy(name);
+    let failed = |why: &str| not_set(name, why);
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     let value = String::from_utf8_lossy(value).to_ascii_lowercase();
-    let failed = |why: &str| -> Failure {
-        format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}").into()
-    };
     match name.as_str() {
         "maxmemory" => {
             let bytes = memory(&value).ok_or_else(|| failed("argument must be a memory value"))?;
@@ -144,7 +170,7 @@ fn set_parameter(name: &[u8], value: &[u8], limit: &mut Option<u64>) -> Outcome 
         "databases" | "proto-max-bulk-len" => Err(failed("can't set immutable config")),
         _ => {
             let text = "ERR Unknown option or number of arguments for CONFIG SET - ";
-            Err(format!("{text}'{name}'").into())
+            Err(format!("{text}'{given}'").into())
         }
     }
 }
@@ -207,7 +233,8 @@ fn server_section(call: &Call<'_>) -> String {
 }
 
 fn clients_section(call: &Call<'_>) -> String {
-    let (clients, blocked) = (call.peers.len() + 1, call.core.waiting.len());
+    let clients = call.peers.len() + 1;
+    let blocked = call.peers.values().filter(|session| session.blocked.is_some()).count();
     format!("connected_clients:{clients}\r\nblocked_clients:{blocked}\r\n")
 }
 
@@ -275,6 +302,7 @@ pub(super) fn command(call: &mut Call<'_>) -> Outcome {
             call.out().map(specs.len());
             specs.into_iter().for_each(|spec| document(&mut call.session.out, spec));
         }
+        ("HELP", _) => return help::reply(call),
         ("GETKEYS", 3..) => return getkeys(call),
         _ => return Err(SYNTAX.into()),
     }
@@ -313,26 +341,30 @@ fn document(out: &mut Out, spec: &Spec) {
 fn getkeys(call: &mut Call<'_>) -> Outcome {
     let inner = call.args.from(2);
     let spec = table::find(inner.get(0)).ok_or("ERR Invalid command specified")?;
-    if !spec.takes(inner.len()) {
+    if !subcommands::knows(spec, inner.get(1)) {
+        return Err("ERR Invalid command specified".into());
+    }
+    if !spec.takes(inner.len()) || subcommands::refusal(spec, inner).is_some() {
         return Err("ERR Invalid number of arguments specified for command".into());
     }
     let (first, last, step) = spec.keys;
-    let mut keys: Vec<&[u8]> = Vec::new();
-    if first == 0 {
-        // The commands whose keys follow their number, after the timeout of those that wait.
-        let at = if spec.name == "blmpop" { 2 } else { 1 };
-        let movable = spec.has(table::MOVABLE_KEYS);
-        let count = number::integer(inner.get(at)).filter(|_| movable).ok_or(if movable {
-            NOT_AN_INTEGER
-        } else {
-            "ERR The command has no key arguments"
-        })?;
-        let count = usize::try_from(count).unwrap_or(0);
+    let end = if last < 0 { inner.len() as i64 + i64::from(last) } else { last.into() };
+    let places = (i64::from(first)..=end).step_by(usize::from(step.unsigned_abs().max(1)));
+    let places = places.filter(|place| *place > 0).map(|place| place as usize);
+    let places = places.chain(subcommands::key_place(spec, inner));
+    let mut keys: Vec<&[u8]> = places.map(|place| inner.get(place)).collect();
+    if spec.group == Group::Generic && spec.has(table::MOVABLE_KEYS) {
+        keys.extend(sort::target(inner).filter(|_| spec.has(table::WRITES)));
+    } else if spec.has(table::MOVABLE_KEYS) {
+        // They follow their number, which is behind a key for the result, or a timeout.
+        let at = if first > 0 || spec.has(table::WAITS) { 2 } else { 1 };
+        let count = number::integer(inner.get(at)).and_then(|count| usize::try_from(count).ok());
+        let count = count.filter(|count| (1..inner.len() - at).contains(count));
+        let count = count.ok_or("ERR Invalid arguments specified for command")?;
         keys.extend(inner.from(at + 1).first(count).iter());
-    } else {
-        let end = if last < 0 { inner.len() as i64 + i64::from(last) } else { last.into() };
-        let places = (i64::from(first)..=end).step_by(usize::from(step.unsigned_abs().max(1)));
-        keys.extend(places.map(|place| inner.get(place as usize)));
+    }
+    if keys.is_empty() {
+        return Err("ERR The command has no key arguments".into());
     }
     call.out().bulks(keys.into_iter());
     Ok(())

@@ -56,8 +56,15 @@ pub(super) struct Blocked {
     pub(super) spec: &'static Spec,
     pub(super) args: OwnedArgs,
     pub(super) keys: Vec<Box<[u8]>>,
-    /// What a client gets that waited in vain: null, or a null array.
-    pub(super) array: bool,
+    pub(super) in_vain: InVain,
+}
+
+/// What a client gets that waited in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InVain {
+    Null,
+    NullArray,
+    Zero,
 }
 
 /// Which replies the client wants.

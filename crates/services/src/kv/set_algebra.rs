@@ -3,16 +3,31 @@
 use std::collections::BTreeSet;
 
 use super::call::{Call, Outcome, SYNTAX};
-use super::number;
 use super::resp::Args;
-use super::store::{Entry, Failure};
+use super::store::Failure;
 use super::values::{Set, Value};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
+pub(super) enum Operation {
     Difference,
     Intersection,
     Union,
+}
+
+/// Takes the members of another set out, which has so many, the shorter way.
+pub(super) fn subtract<'o>(
+    set: &mut Set,
+    len: usize,
+    members: impl Iterator<Item = &'o [u8]>,
+    contains: impl Fn(&[u8]) -> bool,
+) {
+    if len > set.len() {
+        set.retain(|member| !contains(member));
+    } else {
+        members.for_each(|member| {
+            set.remove(member);
+        });
+    }
 }
 
 fn compute(call: &mut Call<'_>, keys: Args<'_>, operation: Operation) -> Result<Set, Failure> {
@@ -35,12 +50,10 @@ fn compute(call: &mut Call<'_>, keys: Args<'_>, operation: Operation) -> Result<
                 });
             }
             Operation::Intersection => result.retain(keep),
-            Operation::Difference if other.is_some_and(|other| other.len() > result.len()) => {
-                result.retain(|member| !keep(member));
+            Operation::Difference => {
+                let members = other.into_iter().flat_map(Set::iter);
+                subtract(&mut result, other.map_or(0, Set::len), members, keep);
             }
-            Operation::Difference => other.into_iter().flat_map(Set::iter).for_each(|member| {
-                result.remove(member);
-            }),
         }
     }
     Ok(result)
@@ -56,9 +69,7 @@ fn reply(call: &mut Call<'_>, operation: Operation) -> Outcome {
 
 fn keep(call: &mut Call<'_>, operation: Operation) -> Outcome {
     let result = compute(call, call.args.from(2), operation)?;
-    let (db, key, len) = (call.db(), call.arg(1), result.len());
-    call.store().put(db, key, Entry { value: Value::Set(result.into()), expires_at: None });
-    call.out().count(len);
+    call.keep(call.arg(1), result.len(), Value::Set(result.into()));
     Ok(())
 }
 
@@ -87,20 +98,18 @@ pub(super) fn sdiffstore(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn sintercard(call: &mut Call<'_>) -> Outcome {
-    let keys = number::integer(call.arg(1)).and_then(|count| usize::try_from(count).ok());
-    let keys = keys.filter(|n| *n > 0).ok_or("ERR numkeys should be greater than 0")?;
+    let keys = call.above_zero(1, "numkeys")?;
     if keys > call.len() - 2 {
         return Err("ERR Number of keys can't be greater than number of args".into());
     }
-    let mut limit = 0;
+    let mut limit = usize::MAX;
     for option in (2 + keys..call.len()).step_by(2) {
         if !call.is(option, "LIMIT") || option + 1 >= call.len() {
             return Err(SYNTAX.into());
         }
-        let given = call.integer(option + 1).ok().and_then(|n| usize::try_from(n).ok());
-        limit = given.ok_or("ERR LIMIT can't be negative")?;
+        limit = call.limit(option + 1)?;
     }
     let len = compute(call, call.args.from(2).first(keys), Operation::Intersection)?.len();
-    call.out().count(if limit == 0 { len } else { len.min(limit) });
+    call.out().count(len.min(limit));
     Ok(())
 }

@@ -8,8 +8,7 @@ use super::values::Set;
 pub(super) fn sadd(call: &mut Call<'_>) -> Outcome {
     let members = call.args.from(2);
     let insert = |set: &mut Set| members.iter().filter(|member| set.insert(member)).count();
-    let (db, key) = (call.db(), call.arg(1));
-    let added = call.store().edit_or_create(db, key, insert, |added| *added > 0)?;
+    let added = call.edit_or_create_if(call.arg(1), insert, |added| *added > 0)?;
     call.out().count(added);
     Ok(())
 }
@@ -64,8 +63,7 @@ pub(super) fn smove(call: &mut Call<'_>) -> Outcome {
     call.read::<Set>(to)?;
     if there && from != to {
         call.edit(from, |set: &mut Set| set.remove(member))?;
-        let db = call.db();
-        call.store().edit_or_create(db, to, |set: &mut Set| set.insert(member), |new| *new)?;
+        call.edit_or_create_if(to, |set: &mut Set| set.insert(member), |new| *new)?;
     }
     call.out().flag(there);
     Ok(())

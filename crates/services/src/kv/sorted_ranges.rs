@@ -3,7 +3,7 @@
 use super::call::{Call, NOT_AN_INTEGER, Outcome, SYNTAX, window};
 use super::number;
 use super::reply::Out;
-use super::store::{Entry, Failure};
+use super::store::Failure;
 use super::values::{SortedSet, Value};
 
 /// An end of a range of names.
@@ -248,18 +248,10 @@ pub(super) fn zrevrangebylex(call: &mut Call<'_>) -> Outcome {
 
 pub(super) fn zrangestore(call: &mut Call<'_>) -> Outcome {
     let query = Query::read(call, 3, None)?;
-    let (db, target) = (call.db(), call.arg(1));
     let mut result = SortedSet::new(call.core.store.hashing());
-    let sorted = call.core.store.read::<SortedSet>(db, call.args.get(2))?;
+    let sorted = call.core.store.read::<SortedSet>(call.session.db, call.args.get(2))?;
     query.run(sorted).into_iter().for_each(|(member, score)| result.set(member, score));
-    let len = result.len();
-    call.store().put(
-        db,
-        target,
-        Entry { value: Value::SortedSet(result.into()), expires_at: None },
-    );
-    call.signal(target);
-    call.out().count(len);
+    call.keep(call.arg(1), result.len(), Value::SortedSet(result.into()));
     Ok(())
 }
 

@@ -85,15 +85,11 @@ pub(super) fn zadd(call: &mut Call<'_>) -> Outcome {
         }
         (added, changed)
     };
-    let db = call.db();
     let (added, changed) = if options.xx && call.read::<SortedSet>(key)?.is_none() {
         (0, 0)
     } else {
-        call.store().edit_or_create(db, key, change, |(added, changed)| added + changed > 0)?
+        call.edit_or_create_if(key, change, |(added, changed)| added + changed > 0)?
     };
-    if added > 0 {
-        call.signal(key);
-    }
     call.out().count(if options.ch { added + changed } else { added });
     Ok(())
 }
@@ -109,7 +105,6 @@ fn add_to(call: &mut Call<'_>, options: Options, given: Option<(f64, &[u8])>) ->
         Some(new) => {
             if old != Some(new) {
                 call.edit_or_create(key, |sorted: &mut SortedSet| sorted.set(member, new))?;
-                call.signal(key);
             }
             call.out().double(new);
         }
@@ -119,8 +114,10 @@ fn add_to(call: &mut Call<'_>, options: Options, given: Option<(f64, &[u8])>) ->
 }
 
 pub(super) fn zincrby(call: &mut Call<'_>) -> Outcome {
+    // As in Redis: an option of ZADD is one here as well, and then too little is left.
+    let (options, _) = Options::read(call)?;
     let (amount, member) = (call.float(2)?, call.arg(3));
-    let options = Options { incr: true, ..Options::default() };
+    let options = Options { incr: true, ..options };
     add_to(call, options, Some((amount, member)))
 }
 

@@ -163,6 +163,18 @@ impl Store {
         self.db(db).entries.at(place).map(|(_, entry)| &entry.value)
     }
 
+    /// The bytes that a key takes, roughly.
+    pub(super) fn usage(&mut self, db: u8, key: &[u8]) -> Option<usize> {
+        self.entry(db, key).map(|entry| key.len() + KEY + entry.value.size())
+    }
+
+    /// The value of a key that this command has asked for already.
+    pub(super) fn peek(&self, db: u8, key: &[u8]) -> Option<&Value> {
+        let entries = &self.db(db).entries;
+        let (_, entry) = entries.at(entries.find(key)?)?;
+        entry.expires_at.is_none_or(|end| end > self.now).then_some(&entry.value)
+    }
+
     /// The value of a key, if it has the right type.
     pub(super) fn read<K: Kind>(&mut self, db: u8, key: &[u8]) -> Result<Option<&K>, Failure> {
         match self.get(db, key) {

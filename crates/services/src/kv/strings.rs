@@ -2,7 +2,7 @@
 
 use locum_types::Instant;
 
-use super::call::{Call, NOT_AN_INTEGER, Outcome, REPLY_TOO_LARGE, SYNTAX, window};
+use super::call::{Call, NOT_AN_INTEGER, Outcome, REPLY_TOO_LARGE, SYNTAX, reach};
 use super::number;
 use super::store::{Failure, WRONG_TYPE};
 use super::values::Value;
@@ -259,10 +259,7 @@ pub(super) fn getrange(call: &mut Call<'_>) -> Outcome {
     let backwards = start < 0 && stop < 0 && start > stop;
     let bytes = call.core.store.read::<Vec<u8>>(call.session.db, call.args.get(1))?;
     let bytes = bytes.map_or(b"".as_slice(), Vec::as_slice);
-    // A stop before the beginning is the beginning, as long as the start is not after it.
-    let len = bytes.len() as i64;
-    let stop = if stop < 0 { (stop.saturating_add(len)).max(0) } else { stop };
-    let (start, count) = if backwards { (0, 0) } else { window(start, stop, bytes.len()) };
+    let (start, count) = if backwards { (0, 0) } else { reach(start, stop, bytes.len()) };
     call.session.out.bulk(bytes.get(start..start + count).unwrap_or_default());
     Ok(())
 }

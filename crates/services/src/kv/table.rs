@@ -1,8 +1,12 @@
 //! The one table of commands.
 
 use super::call::Outcome;
-use super::{Call, connection, hashes, keys, lists, pops, pubsub, server, set_algebra, sets};
-use super::{sorted_ranges, sorted_sets, strings, transactions};
+use super::{
+    Call, bitmaps, connection, hashes, keys, lists, pops, pubsub, server, set_algebra, sets,
+};
+use super::{
+    blocking, diagnostics, sort, sorted_algebra, sorted_ranges, sorted_sets, strings, transactions,
+};
 
 /// Runs a command.
 pub(super) type Handler = fn(&mut Call<'_>) -> Outcome;
@@ -18,8 +22,6 @@ const W: Flags = 1 << 1;
 const M: Flags = 1 << 2;
 /// Takes constant or logarithmic time.
 const F: Flags = 1 << 3;
-/// Is for administrators.
-const A: Flags = 1 << 4;
 /// Is about channels.
 const P: Flags = 1 << 5;
 /// May wait.
@@ -33,6 +35,7 @@ const K: Flags = 1 << 9;
 /// Is refused within a transaction.
 const X: Flags = 1 << 10;
 
+pub(super) const WRITES: Flags = W;
 pub(super) const NEEDS_MEMORY: Flags = M;
 pub(super) const AT_ONCE: Flags = N;
 pub(super) const SUBSCRIBED: Flags = S;
@@ -41,15 +44,13 @@ pub(super) const MOVABLE_KEYS: Flags = K;
 pub(super) const WAITS: Flags = B;
 
 /// The names of flags, as COMMAND tells them.
-pub(super) const FLAG_NAMES: [(Flags, &str); 10] = [
+pub(super) const FLAG_NAMES: [(Flags, &str); 8] = [
     (W, "write"),
     (R, "readonly"),
     (M, "denyoom"),
-    (A, "admin"),
     (P, "pubsub"),
     (B, "blocking"),
     (F, "fast"),
-    (N, "no_multi_queue"),
     (K, "movablekeys"),
     (X, "no_multi"),
 ];
@@ -57,6 +58,7 @@ pub(super) const FLAG_NAMES: [(Flags, &str); 10] = [
 /// The group a command belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Group {
+    Bitmap,
     Connection,
     Generic,
     Hash,
@@ -72,6 +74,7 @@ pub(super) enum Group {
 impl Group {
     pub(super) fn name(self) -> &'static str {
         match self {
+            Group::Bitmap => "bitmap",
             Group::Connection => "connection",
             Group::Generic => "generic",
             Group::Hash => "hash",
@@ -160,6 +163,12 @@ table! {
     "strlen" 2 R|F (1 1 1) String "2.2.0" strings::strlen, "Gets the length of a string.";
     "substr" 4 R (1 1 1) String "1.0.0" strings::getrange, "Gets part of a string.";
 
+    "bitcount" -2 R (1 1 1) Bitmap "2.6.0" bitmaps::bitcount, "Counts bits that are 1.";
+    "bitop" -4 W|M (2 -1 1) Bitmap "2.6.0" bitmaps::bitop, "Combines strings bit by bit.";
+    "bitpos" -3 R (1 1 1) Bitmap "2.8.7" bitmaps::bitpos, "Finds the first bit of a kind.";
+    "getbit" 3 R|F (1 1 1) Bitmap "2.2.0" bitmaps::getbit, "Gets a bit.";
+    "setbit" 4 W|M (1 1 1) Bitmap "2.2.0" bitmaps::setbit, "Sets a bit, gets the old one.";
+
     "copy" -3 W|M (1 2 1) Generic "6.2.0" keys::copy, "Copies a key.";
     "del" -2 W (1 -1 1) Generic "1.0.0" keys::del, "Deletes keys.";
     "exists" -2 R|F (1 -1 1) Generic "1.0.0" keys::exists, "Counts keys that exist.";
@@ -168,7 +177,7 @@ table! {
     "expiretime" 2 R|F (1 1 1) Generic "7.0.0" keys::expiretime, "Tells when a key expires.";
     "keys" 2 R (0 0 0) Generic "1.0.0" keys::keys, "Lists keys by a pattern.";
     "move" 3 W|F (1 1 1) Generic "1.0.0" keys::move_key, "Moves a key to another database.";
-    "object" -2 R (2 2 1) Generic "2.2.3" keys::object, "Tells about the inside of a key.";
+    "object" -2 (0 0 0) Generic "2.2.3" keys::object, "Tells about the inside of a key.";
     "persist" 2 W|F (1 1 1) Generic "2.2.0" keys::persist, "Lets a key stay.";
     "pexpire" -3 W|F (1 1 1) Generic "2.6.0" keys::pexpire, "Lets a key expire in milliseconds.";
     "pexpireat" -3 W|F (1 1 1) Generic "2.6.0" keys::pexpireat, "Lets a key expire at a time.";
@@ -178,13 +187,16 @@ table! {
     "rename" 3 W (1 2 1) Generic "1.0.0" keys::rename, "Renames a key.";
     "renamenx" 3 W|F (1 2 1) Generic "1.0.0" keys::renamenx, "Renames a key to a free name.";
     "scan" -2 R (0 0 0) Generic "2.8.0" keys::scan, "Lists keys step by step.";
+    "sort" -2 W|M|K (1 1 1) Generic "1.0.0" sort::sort, "Sorts the elements of a key.";
+    "sort_ro" -2 R|K (1 1 1) Generic "7.0.0" sort::sort_ro, "Sorts the elements of a key.";
     "touch" -2 R|F (1 -1 1) Generic "3.2.1" keys::exists, "Counts keys that exist.";
     "ttl" 2 R|F (1 1 1) Generic "1.0.0" keys::ttl, "Tells the seconds a key has left.";
     "type" 2 R|F (1 1 1) Generic "1.0.0" keys::type_of, "Tells the type of a key.";
     "unlink" -2 W|F (1 -1 1) Generic "4.0.0" keys::del, "Deletes keys.";
+    "wait" 3 (0 0 0) Generic "3.0.0" blocking::wait, "Waits for replicas, which there are not.";
 
     "auth" -2 F (0 0 0) Connection "1.0.0" connection::auth, "Logs in.";
-    "client" -2 A (0 0 0) Connection "2.4.0" connection::client, "Manages connections.";
+    "client" -2 (0 0 0) Connection "2.4.0" connection::client, "Manages connections.";
     "echo" 2 F (0 0 0) Connection "1.0.0" connection::echo, "Sends a text back.";
     "hello" -1 F (0 0 0) Connection "6.0.0" connection::hello, "Chooses the protocol.";
     "ping" -1 F|S (0 0 0) Connection "1.0.0" connection::ping, "Answers.";
@@ -193,11 +205,16 @@ table! {
     "select" 2 F (0 0 0) Connection "1.0.0" connection::select, "Chooses the database.";
 
     "command" -1 (0 0 0) Server "2.8.13" server::command, "Tells about commands.";
-    "config" -2 A (0 0 0) Server "2.0.0" server::config, "Reads and sets parameters.";
+    "config" -2 (0 0 0) Server "2.0.0" server::config, "Reads and sets parameters.";
     "dbsize" 1 R|F (0 0 0) Server "1.0.0" server::dbsize, "Counts the keys of the database.";
     "flushall" -1 W (0 0 0) Server "1.0.0" server::flushall, "Deletes everything.";
     "flushdb" -1 W (0 0 0) Server "1.0.0" server::flushdb, "Deletes the keys of the database.";
     "info" -1 (0 0 0) Server "1.0.0" server::info, "Tells about the server.";
+    "lastsave" 1 F (0 0 0) Server "1.0.0" diagnostics::lastsave, "Tells when the service began.";
+    "latency" -2 (0 0 0) Server "2.8.13" diagnostics::latency, "Tells about latency: nothing.";
+    "memory" -2 (0 0 0) Server "4.0.0" diagnostics::memory, "Tells what a key takes.";
+    "role" 1 F (0 0 0) Server "2.8.12" diagnostics::role, "Tells the role of the server.";
+    "slowlog" -2 (0 0 0) Server "2.2.12" diagnostics::slowlog, "Tells about slow commands: nothing.";
     "swapdb" 3 W|F (0 0 0) Server "4.0.0" server::swapdb, "Swaps two databases.";
     "time" 1 F (0 0 0) Server "2.6.0" server::time, "Tells the time.";
 
@@ -209,7 +226,7 @@ table! {
 
     "psubscribe" -2 P|S (0 0 0) PubSub "2.0.0" pubsub::psubscribe, "Listens to patterns.";
     "publish" 3 P|F (0 0 0) PubSub "2.0.0" pubsub::publish, "Sends a message.";
-    "pubsub" -2 P (0 0 0) PubSub "2.8.0" pubsub::pubsub, "Tells about channels.";
+    "pubsub" -2 (0 0 0) PubSub "2.8.0" pubsub::pubsub, "Tells about channels.";
     "punsubscribe" -1 P|S (0 0 0) PubSub "2.0.0" pubsub::punsubscribe, "Ends PSUBSCRIBE.";
     "subscribe" -2 P|S (0 0 0) PubSub "2.0.0" pubsub::subscribe, "Listens to channels.";
     "unsubscribe" -1 P|S (0 0 0) PubSub "2.0.0" pubsub::unsubscribe, "Ends SUBSCRIBE.";
@@ -274,11 +291,18 @@ table! {
 
     "bzpopmax" -3 W|B|F (1 -2 1) SortedSet "5.0.0" pops::bzpopmax, "Removes the highest, or waits.";
     "bzpopmin" -3 W|B|F (1 -2 1) SortedSet "5.0.0" pops::bzpopmin, "Removes the lowest, or waits.";
+    "bzmpop" -5 W|B|K (0 0 0) SortedSet "7.0.0" pops::bzmpop, "Removes members, or waits for some.";
     "zadd" -4 W|M|F (1 1 1) SortedSet "1.2.0" sorted_sets::zadd, "Adds members with scores.";
     "zcard" 2 R|F (1 1 1) SortedSet "1.2.0" sorted_sets::zcard, "Counts members.";
     "zcount" 4 R|F (1 1 1) SortedSet "2.0.0" sorted_ranges::zcount, "Counts members by score.";
+    "zdiff" -3 R|K (0 0 0) SortedSet "6.2.0" sorted_algebra::zdiff, "Gets a difference.";
+    "zdiffstore" -4 W|M|K (1 1 1) SortedSet "6.2.0" sorted_algebra::zdiffstore, "Keeps a difference.";
     "zincrby" 4 W|M|F (1 1 1) SortedSet "1.2.0" sorted_sets::zincrby, "Adds to a score.";
+    "zinter" -3 R|K (0 0 0) SortedSet "6.2.0" sorted_algebra::zinter, "Gets an intersection.";
+    "zintercard" -3 R|K (0 0 0) SortedSet "7.0.0" sorted_algebra::zintercard, "Counts an intersection.";
+    "zinterstore" -4 W|M|K (1 1 1) SortedSet "2.0.0" sorted_algebra::zinterstore, "Keeps an intersection.";
     "zlexcount" 4 R|F (1 1 1) SortedSet "2.8.9" sorted_ranges::zlexcount, "Counts members by name.";
+    "zmpop" -4 W|K (0 0 0) SortedSet "7.0.0" pops::zmpop, "Removes members of the first sorted set.";
     "zmscore" -3 R|F (1 1 1) SortedSet "6.2.0" sorted_sets::zmscore, "Gets several scores.";
     "zpopmax" -2 W|F (1 1 1) SortedSet "5.0.0" pops::zpopmax, "Removes the highest members.";
     "zpopmin" -2 W|F (1 1 1) SortedSet "5.0.0" pops::zpopmin, "Removes the lowest members.";
@@ -298,6 +322,8 @@ table! {
     "zrevrank" 3 R|F (1 1 1) SortedSet "2.0.0" sorted_sets::zrevrank, "Gets the place from the end.";
     "zscan" -3 R (1 1 1) SortedSet "2.8.0" sorted_sets::zscan, "Lists members step by step.";
     "zscore" 3 R|F (1 1 1) SortedSet "1.2.0" sorted_sets::zscore, "Gets a score.";
+    "zunion" -3 R|K (0 0 0) SortedSet "6.2.0" sorted_algebra::zunion, "Gets a union.";
+    "zunionstore" -4 W|M|K (1 1 1) SortedSet "2.0.0" sorted_algebra::zunionstore, "Keeps a union.";
 }
 
 /// Longer than any name.

@@ -3,10 +3,14 @@ use locum_stack::service::CloseReason;
 use super::*;
 use crate::testing::Bench;
 
+mod bitmaps;
 mod collections;
 mod connections;
+mod diagnostics;
 mod documentation;
 mod limits;
+mod sort;
+mod sorted_algebra;
 mod strings;
 mod waiting;
 

@@ -17,6 +17,12 @@ pub(super) type Hashing = foldhash::fast::FixedState;
 /// What one element costs beyond its bytes, roughly.
 const ELEMENT: usize = 48;
 
+/// How long texts are at most, and how many, that Redis packs tightly unless it is told otherwise.
+const PACKED_BYTES: usize = 64;
+const PACKED_FIELDS: usize = 512;
+const PACKED_INTEGERS: usize = 512;
+const PACKED_SCORES: usize = 128;
+
 /// A key's value.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
@@ -72,12 +78,25 @@ impl Value {
         }
     }
 
-    /// What OBJECT ENCODING says: the names are what clients expect, not what is inside.
+    /// What OBJECT ENCODING says: not what is inside, but what Redis would choose for the value as it is.
     pub(super) fn encoding(&self) -> &'static str {
+        let is_short = |bytes: &[u8]| bytes.len() <= PACKED_BYTES;
         match self {
             Value::String(bytes) if super::number::integer(bytes).is_some() => "int",
             Value::String(bytes) if bytes.len() <= 44 => "embstr",
             Value::String(_) => "raw",
+            Value::Hash(hash) if hash.len() <= PACKED_FIELDS => {
+                let is_packed = hash.iter().all(|(name, value)| is_short(name) && is_short(value));
+                if is_packed { "listpack" } else { "hashtable" }
+            }
+            Value::Set(set) if set.len() <= PACKED_INTEGERS => {
+                let mut numbers = set.iter().map(super::number::integer);
+                if numbers.all(|number| number.is_some()) { "intset" } else { "hashtable" }
+            }
+            Value::SortedSet(sorted) if sorted.len() <= PACKED_SCORES => {
+                let is_packed = sorted.iter().all(|(member, _)| is_short(member));
+                if is_packed { "listpack" } else { "skiplist" }
+            }
             Value::Hash(_) | Value::Set(_) => "hashtable",
             Value::List(_) => "quicklist",
             Value::SortedSet(_) => "skiplist",

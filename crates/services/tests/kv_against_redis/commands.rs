@@ -73,6 +73,18 @@ impl Maker {
         self.fill("WATCH $k $k $k $k $k")
     }
 
+    pub(crate) fn subscription(&mut self) -> Command {
+        self.fill(
+            "{SUBSCRIBE c0|SUBSCRIBE c1 c2|PSUBSCRIBE c*|PSUBSCRIBE ?1 c[01]|UNSUBSCRIBE c0 c1}",
+        )
+    }
+
+    pub(crate) fn message(&mut self) -> Command {
+        self.fill(
+            "{PUBLISH c0 $v|PUBLISH c1 $v|PUBLISH x1 $v|PUBSUB NUMSUB c0 c1|PUBSUB NUMPAT|PING}",
+        )
+    }
+
     pub(crate) fn any_key(&mut self) -> Vec<u8> {
         self.word("$k")
     }
@@ -208,6 +220,12 @@ impl Maker {
             "$f" => return self.member(),
             "$d" => self.quarter(),
             "$i" => self.rng.i32(-3..8).to_string(),
+            // Patterns of SORT, those with a place for the element first.
+            "$Q" => self.pick(&["w_*", "w_*", "w_*->f", "*", "w_*->"]).to_owned(),
+            "$q" => self.pick(&["w_*", "w_*->f", "*", "w_", "#", "*->->", "s*"]).to_owned(),
+            // Places of bits, and strings whose bits are alike.
+            "$o" => self.below(90).to_string(),
+            "$a" => return vec![self.pick(&[0, 0xff, 0xff, b'U']); self.below(9)],
             "$r" => self.rng.i32(-8..8).to_string(),
             "$n" if self.chance(25) => self.pick(&NUMBERS).to_owned(),
             "$n" => self.rng.i32(-9..9).to_string(),

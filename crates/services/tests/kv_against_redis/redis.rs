@@ -42,7 +42,8 @@ impl Redis {
         let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
         let socket = dir.path().join("socket");
         let child = Command::new("redis-server")
-            .args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"])
+            .args(["--port", "0", "--save", "", "--appendonly", "no"])
+            .args(["--slowlog-log-slower-than", "-1", "--unixsocket"])
             .arg(&socket)
             .arg("--dir")
             .arg(dir.path())

@@ -128,6 +128,7 @@ fn sealed(aim: &mut Aim<'_>, receiver: Station) -> Option<Vec<u8>> {
         health: Health::Ok,
         priority: Priority::new(254).ok()?,
         position: LogPosition(u64::MAX),
+        isolated: false,
         interval: Duration::from_millis(1),
         dead_after: Duration::from_millis(3),
         heard: u32::MAX,

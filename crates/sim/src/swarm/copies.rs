@@ -256,7 +256,8 @@ impl Copies {
         }
         let worth = self.copies[index.0].as_ref().map(|copy| copy.protection);
         let before = history(self.copies[index.0].as_ref());
-        if before.is_some() && before == history(world.copy(index).as_ref()) {
+        let goes_on = before.is_some() && before == history(world.copy(index).as_ref());
+        if goes_on && serves(world, index) {
             let dropped = |(leader, copy): &&(NodeIndex, LogCopy)| {
                 *leader != index && !is_member(world, copy, index)
             };
@@ -333,7 +334,8 @@ impl Copies {
         let now = world.now();
         let (leader, _) = self.led.as_ref().filter(|&&(leader, _)| serves(world, leader))?;
         let (led_since, _) = self.led_since;
-        if now - led_since <= self.told_within {
+        // Of two that were active, each had followers of its own.
+        if now - led_since <= self.told_within || self.excuses.split_since(led_since) {
             return None;
         }
         let hears = |node: NodeIndex| {

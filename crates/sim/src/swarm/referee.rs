@@ -43,6 +43,8 @@ impl fmt::Display for Violation {
 struct Reign {
     since: Instant,
     term: Term,
+    /// It heard nobody at some time in it.
+    isolated: bool,
 }
 
 /// Sees to it that the rules are kept.
@@ -169,6 +171,11 @@ impl Referee {
             WorldEventKind::Reported(Event::PeerUp { peer }) => {
                 self.check_life(event.at, node.0, usize::from(peer.get()) - 1);
             }
+            WorldEventKind::Reported(Event::Isolated) => {
+                if let Some(reign) = &mut self.reigns[node.0] {
+                    reign.isolated = true;
+                }
+            }
             WorldEventKind::Reported(_) => {}
         }
     }
@@ -221,7 +228,7 @@ impl Referee {
             }
             self.check_cause(at, node, cause);
             self.check_term(at, node, term);
-            self.reigns[node] = Some(Reign { since: at, term });
+            self.reigns[node] = Some(Reign { since: at, term, isolated: false });
             self.wire.borrow_mut().begin(node, at);
             self.silence_sleepers(at, node, term);
         } else {
@@ -310,14 +317,14 @@ impl Referee {
         }
     }
 
-    /// The one that yields has the lower claim; unless it heard, late but truly, of a higher `term`.
+    /// The one that yields has the lower claim; unless it was isolated, or heard, late but truly, of a higher `term`.
     fn check_yield(&mut self, at: Instant, node: usize, to: usize, term: Term) {
         let (Some(ours), Some(theirs)) =
             (self.reigns[node], self.reigns.get(to).copied().flatten())
         else {
             return;
         };
-        if ours.term > theirs.term && term <= ours.term {
+        if ours.term > theirs.term && term <= ours.term && !ours.isolated {
             let what = format!(
                 "node {} in term {} to node {} in term {}",
                 node + 1,

@@ -248,10 +248,11 @@ impl<'a> Run<'a> {
     }
 
     /// How long an answer may take when nothing is wrong: over a connection with replication its bytes wait for one
-    /// another, and for followers.
+    /// another, and for followers; under consistency for as long as one that has died may take itself for a member.
     fn answer_bound(&self) -> Duration {
         let trips = if self.plan.replication.is_some() { 32 } else { 2 };
-        self.plan.one_way() * trips + Duration::from_millis(40)
+        let trusted = if self.plan.prefers_consistency() { 6 } else { 0 };
+        self.plan.one_way() * trips + self.plan.dead_after * trusted + Duration::from_millis(40)
     }
 
     fn modes_bound(&self) -> Duration {

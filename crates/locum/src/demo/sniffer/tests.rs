@@ -78,6 +78,7 @@ fn a_beat() -> Beat {
         health: Health::Ok,
         priority: Priority::new(100).unwrap(),
         position: LogPosition(0),
+        isolated: false,
         interval: Duration::from_millis(10),
         dead_after: Duration::from_millis(30),
         heard: 0,

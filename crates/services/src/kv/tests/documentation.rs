@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::kv::resp::Limits;
 use crate::kv::subcommands::SUBCOMMANDS;
 use crate::kv::table::{Group, TABLE};
-use crate::kv::{connection, glob, session, store};
+use crate::kv::{connection, glob, session, sorted_algebra, store};
 
 const KV_MD: &str = include_str!("../../../../../docs/KV.md");
 
@@ -42,12 +42,20 @@ fn the_limits_are_those_of_the_code() {
         ("arguments of a command", limits.args.to_string()),
         ("an argument", mib(limits.bulk)),
         ("a command", mib(limits.request)),
-        ("a string put together by `APPEND`, `SETRANGE`", mib(limits.string())),
+        ("a string put together by `APPEND`, `SETRANGE`, `SETBIT`", mib(limits.string())),
         ("output that waits", mib(session::OUTPUT_MAX)),
         ("a reply, or all replies of an `EXEC`", mib(limits.reply())),
         ("kept for all connections together", mib(limits.held)),
+        (
+            "what `BY` and `GET` of a `SORT` read: names of keys and what is there",
+            mib(limits.reply()),
+        ),
         ("keys that a connection watches", session::WATCHES_MAX.to_string()),
         ("channels and patterns of a connection", session::SUBSCRIPTIONS_MAX.to_string()),
+        (
+            "members that `ZUNION` and its kin read again, of keys that are named again",
+            sorted_algebra::AGAIN_MAX.to_string(),
+        ),
         ("a pattern", format!("{} bytes", glob::PATTERN_MAX)),
         ("the name of a connection", format!("{} bytes", connection::NAME_MAX)),
     ] {

@@ -65,6 +65,8 @@ fn what_could_not_be_replied_is_not_taken() {
         ("BLMPOP 0 1 l LEFT COUNT 6", "LLEN l"),
         ("SPOP s 6", "SCARD s"),
         ("ZPOPMIN z 6", "ZCARD z"),
+        ("ZMPOP 1 z MAX COUNT 6", "ZCARD z"),
+        ("BZMPOP 0 1 z MIN COUNT 6", "ZCARD z"),
     ] {
         assert_eq!(ask(&mut bench, flow, take), TOO_LARGE, "{take}");
         assert_eq!(ask(&mut bench, flow, count), ":6|", "{take}");

@@ -56,6 +56,32 @@ fn a_moved_item_wakes_the_next_one_in_the_chain() {
 }
 
 #[test]
+fn an_empty_result_is_nothing_that_came() {
+    let mut bench = bench();
+    let (waits, gives) = (bench.open(), bench.open());
+    ask(&mut bench, waits, "BZPOPMIN a b 0");
+    for line in ["MULTI", "ZDIFFSTORE a 1 none", "ZADD b 1 x", "ZADD a 1 y", "EXEC"] {
+        ask(&mut bench, gives, line);
+    }
+    assert_eq!(shown(&bench.record(waits).sent), "*3|$1|b|$1|x|$1|1|");
+}
+
+#[test]
+fn a_key_that_was_there_under_another_type_serves_nobody() {
+    let mut bench = bench();
+    let (waits, gives) = (bench.open(), bench.open());
+    ask(&mut bench, waits, "BLPOP l 0");
+    ask(&mut bench, gives, "SADD s a");
+    ask(&mut bench, gives, "SET l taken");
+    assert_eq!(ask(&mut bench, gives, "SORT s ALPHA STORE l"), ":1|");
+    assert_eq!(ask(&mut bench, gives, "RPUSH l b"), ":2|");
+    assert_eq!(shown(&bench.record(waits).sent), "");
+    ask(&mut bench, gives, "DEL l");
+    assert_eq!(ask(&mut bench, gives, "RPUSH l c"), ":1|");
+    assert_eq!(shown(&bench.record(waits).sent), "*2|$1|l|$1|c|");
+}
+
+#[test]
 fn who_goes_waits_no_more() {
     let mut bench = bench();
     let (gone, ends, unblocked, giver) = (bench.open(), bench.open(), bench.open(), bench.open());
