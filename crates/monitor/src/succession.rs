@@ -18,6 +18,8 @@ pub(crate) struct Retirement {
     held_until: Instant,
     /// The latest term it knew of.
     term: Term,
+    /// It yielded to another that was active.
+    to_rival: bool,
     /// The others as they were known then.
     peers: BTreeMap<NodeId, Known>,
     /// Since when this node has been listening without a break.
@@ -45,7 +47,8 @@ impl Monitor {
     /// This node has just ceased to be active.
     pub(crate) fn note_retirement(&mut self, now: Instant) {
         self.succeeded = Succeeded::Maybe;
-        if self.mode != Mode::Fenced {
+        // Whoever gave its place away has a successor; whoever yielded to a rival may find that this one has yielded, too.
+        if !matches!(self.mode, Mode::Fenced | Mode::Joining) {
             self.retirement = None;
             return;
         }
@@ -57,6 +60,7 @@ impl Monitor {
             at: now,
             held_until: self.lease.min(now),
             term: self.term_seen,
+            to_rival: self.mode == Mode::Joining,
             peers: known.collect(),
             listening_since: now,
         });
@@ -67,13 +71,25 @@ impl Monitor {
         if self.mode == Mode::Active {
             return;
         }
-        if self.active_peer.is_some() && self.retirement.take().is_some() {
+        if self.is_succeeded(now) && self.retirement.take().is_some() {
             self.forget_position(LogPosition::NOT_WHOLE);
         }
         self.succeeded = match &self.retirement {
-            Some(retirement) => self.judge_succession(now, retirement),
-            None => Succeeded::Maybe,
+            Some(retirement) if self.active_peer.is_none() => {
+                self.judge_succession(now, retirement)
+            }
+            Some(_) | None => Succeeded::Maybe,
         };
+    }
+
+    /// Whether another node leads for certain: a rival, once it has said so after it could hear of this one's yielding.
+    fn is_succeeded(&self, now: Instant) -> bool {
+        let Some(retirement) = &self.retirement else { return false };
+        let active = self.active_peer.and_then(|id| self.peers.get(&id));
+        active.is_some_and(|peer| {
+            let beat = peer.beat_since(now, retirement.at, self.config.dead_after);
+            !retirement.to_rival || beat.is_some_and(|beat| beat.mode == Mode::Active)
+        })
     }
 
     fn judge_succession(&self, now: Instant, retirement: &Retirement) -> Succeeded {

@@ -129,3 +129,26 @@ fn a_copy_is_whole_for_as_long_as_nobody_has_led_since() {
     assert!(solo.beats().iter().all(|beat| beat.position == LogPosition::NOT_WHOLE));
     assert!(!solo.beats().is_empty());
 }
+
+/// Of two that yield to each other one goes on.
+#[test]
+fn whoever_yields_to_a_rival_that_has_yielded_too_was_succeeded_by_nobody() {
+    for (says_so_later, expected) in [(false, Succeeded::No), (true, Succeeded::Maybe)] {
+        let mut rival = Puppet::new(2);
+        let mut solo = Solo::active(config(1, &[2]), &mut [&mut rival]);
+        (rival.beat.mode, rival.beat.term) = (Mode::Active, solo.term());
+        rival.beat.position = LogPosition::complete(9);
+        solo.hear(rival.speak());
+        assert_eq!(solo.mode(), Mode::Joining);
+        assert_eq!(solo.monitor.succeeded(), Succeeded::Maybe);
+        solo.now += ms(2);
+        if says_so_later {
+            let later = answer(&solo, &mut rival, ms(1));
+            solo.hear(later);
+        }
+        rival.beat.mode = Mode::Joining;
+        let yielded = answer(&solo, &mut rival, ms(1));
+        solo.hear(yielded);
+        assert_eq!(solo.monitor.succeeded(), expected, "{says_so_later}");
+    }
+}

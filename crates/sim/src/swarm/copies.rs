@@ -113,8 +113,9 @@ pub(super) struct Copies {
     led: Option<(NodeIndex, LogCopy)>,
     /// Since when that one has been, and where its log was then.
     led_since: (Instant, LogPosition),
-    /// When the active node last had each in its in-sync set.
+    /// When an active node last had each in its in-sync set, and which.
     member_at: Vec<Instant>,
+    member_of: Vec<Option<NodeIndex>>,
     excuses: Excuses,
     /// Losses, and bytes of keep-alives, that were judged, of each program.
     judged: Vec<Vec<(usize, usize)>>,
@@ -149,6 +150,7 @@ impl Copies {
             led: None,
             led_since: (Instant::ZERO, LogPosition::default()),
             member_at: vec![Instant::ZERO; plan.nodes.len()],
+            member_of: vec![None; plan.nodes.len()],
             excuses: Excuses::new(plan.settling(), overlap_max, plan.nodes.len()),
             judged: programs.collect(),
             tally: StreamTally::default(),
@@ -229,6 +231,7 @@ impl Copies {
                 self.led = Some((index, copy.clone()));
                 for node in world.nodes().filter(|&node| is_member(world, copy, node)) {
                     self.member_at[node.0] = world.now();
+                    self.member_of[node.0] = Some(index);
                 }
             }
         }
@@ -279,7 +282,9 @@ impl Copies {
             self.tally.carried += flows as u64;
             return broken;
         }
-        if self.consistent && worth.is_some_and(|worth| worth != Protection::Alone) {
+        // Whoever yields in the same moment has served nothing.
+        let has_served = serves(world, index);
+        if self.consistent && has_served && worth.is_some_and(|worth| worth != Protection::Alone) {
             let what = format!("node {} ({cause}), {worth:?}", index.0 + 1);
             return Some(("a copy was served that is not whole", what));
         }
@@ -318,11 +323,15 @@ impl Copies {
 
     /// Whoever is in the in-sync set has all that has left.
     fn member_lacks(&self, world: &World) -> Option<Broken> {
-        let (leader, copy) = self.led.as_ref().filter(|&&(leader, _)| serves(world, leader))?;
+        let is_sole = |&&(leader, _): &&(NodeIndex, LogCopy)| {
+            serves(world, leader) && !self.excuses.split_since(world.now())
+        };
+        let (leader, copy) = self.led.as_ref().filter(is_sole)?;
         let members = world.nodes().filter(|&index| is_member(world, copy, index));
         let mut lacking = members.filter_map(|index| {
-            // It may have told, in the middle of a turn.
-            Some((index, lack(copy, &world.copy(index)?)?))
+            // It may have told, in the middle of a turn; and may follow another by now.
+            let theirs = world.copy(index).filter(|it| it.protection == Protection::InSync)?;
+            Some((index, lack(copy, &theirs)?))
         });
         let (index, what) = lacking.next()?;
         let what = format!("node {} of node {}: {what}", index.0 + 1, leader.0 + 1);
@@ -346,6 +355,7 @@ impl Copies {
             let since_before = |since: Instant| since <= led_since;
             self.in_sync_since[node.0].is_some_and(since_before)
                 && self.member_at[node.0] < led_since
+                && self.member_of[node.0].is_some_and(|before| before != *leader)
                 && world.state(*node) == NodeState::Running
                 && node != leader
                 && hears(*node)
