@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use locum_gate::{Identity, NodeGuard, node_mac, probe};
 use locum_monitor::{Deadline, Event, Input, Monitor, Output};
-use locum_types::{Instant, Mode, ModeCell, NodeId};
+use locum_types::{Instant, Mode, ModeCell, NodeId, Succeeded};
 use locum_wire::{BEAT_LEN, Beat, Key, RefusalCounters, open, seal};
 use smoltcp::wire::IpAddress;
 
@@ -250,6 +250,11 @@ impl HeartbeatHalf {
     /// The other node that is active, as far as this one knows.
     pub fn active_peer(&self) -> Option<NodeId> {
         self.monitor.active_peer()
+    }
+
+    /// Whether another node has led since this one did.
+    pub fn succeeded(&self) -> Succeeded {
+        self.monitor.succeeded()
     }
 
     /// True while this node waits for its successor's first active beat: frames received before that

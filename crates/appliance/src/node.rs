@@ -6,7 +6,7 @@ use std::sync::Arc;
 use locum_gate::{Identity, Steer, steer};
 use locum_monitor::Input;
 use locum_stack::{AddServiceError, FlowImage};
-use locum_types::{Health, Instant, LogPosition, Mode, ModeCell};
+use locum_types::{Health, Instant, Mode, ModeCell};
 
 use crate::{
     Announcement, HeartbeatHalf, HeartbeatStatus, LogCopy, NodeConfig, Notice, Port, Seeds,
@@ -68,8 +68,6 @@ pub struct Node {
     service_has_more: bool,
     /// The first announcement is to leave, before the beats.
     announcing: bool,
-    /// The position that the monitor knows.
-    position: LogPosition,
     /// Whether it knows that this node is isolated.
     isolated: bool,
 }
@@ -97,7 +95,6 @@ impl Node {
             health: Health::Ok,
             service_has_more: false,
             announcing: false,
-            position: LogPosition::default(),
             isolated: false,
         })
     }
@@ -160,6 +157,7 @@ impl Node {
         self.service.set_leaving(now, self.heartbeat.is_handing_over());
         self.carry_announcement(now);
         self.service.set_active(now, self.heartbeat.active_peer());
+        self.service.set_succeeded(now, self.heartbeat.succeeded());
         while let Some(news) = self.heartbeat.poll_peer_news() {
             self.service.hear_of_peer(now, news);
         }
@@ -259,10 +257,8 @@ impl Node {
 
     /// What this node's copy is worth goes into its beats.
     fn report_position(&mut self, now: Instant) {
-        let position = self.service.position();
-        if std::mem::replace(&mut self.position, position) != position {
-            self.heartbeat.handle(now, Input::Position(position));
-        }
+        let (position, until) = (self.service.position(), self.service.position_until());
+        self.heartbeat.handle(now, Input::Position { position, until });
     }
 
     fn report_isolation(&mut self, now: Instant) {

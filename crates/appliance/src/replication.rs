@@ -15,7 +15,7 @@ use locum_replica::{
 use locum_stack::{FrozenStack, Stack, Succession};
 
 use locum_types::sabotage::{Sabotage, sabotaged};
-use locum_types::{Instant, LogPosition, NodeId, Protection};
+use locum_types::{Instant, LogPosition, NodeId, Protection, Succeeded};
 use sha2::{Digest, Sha256};
 use smoltcp::phy::Device;
 
@@ -86,6 +86,13 @@ pub(crate) struct Replicator {
     position: LogPosition,
     generation: Generation,
     protection: Protection,
+    /// Whether another has led since this node did.
+    succeeded: Succeeded,
+    /// While leading: when it was last at work, and until when others may have been ready to lead in its place then.
+    led_at: Instant,
+    heirs_until: Instant,
+    /// It led by itself for so long that nobody else had a whole copy.
+    was_alone: bool,
     /// Since when this node has been getting a copy.
     joining_since: Option<Instant>,
     /// This turn worked on a snapshot for a follower.
@@ -135,6 +142,10 @@ impl Replicator {
             position: LogPosition::default(),
             generation: Generation::default(),
             protection: Protection::Alone,
+            succeeded: Succeeded::Maybe,
+            led_at: now,
+            heirs_until: now,
+            was_alone: false,
             joining_since: None,
             gives_snapshot: false,
             pause: Duration::ZERO,
@@ -151,11 +162,27 @@ impl Replicator {
         self.led_by = active.or(self.led_by);
         if let Role::Following(follower) = &mut self.role {
             follower.disconnected(now);
-            if successor.is_some() {
+            if successor.is_some() && !sabotaged(Sabotage::SuccessorIgnored) {
                 follower.superseded(now);
             }
             self.connection = None;
             self.channels.restart(false);
+        }
+    }
+
+    /// Says whether another has led since this node did: if nobody has, its copy is as whole as it was.
+    pub(crate) fn set_succeeded(&mut self, now: Instant, succeeded: Succeeded) {
+        let is_news = std::mem::replace(&mut self.succeeded, succeeded) != succeeded;
+        if let Role::Following(follower) = &mut self.role
+            && is_news
+        {
+            let is_certain = match succeeded {
+                Succeeded::Maybe => false,
+                // Then no life that is over had a whole copy.
+                Succeeded::OnlyByTheDead => self.was_alone,
+                Succeeded::No => true,
+            };
+            follower.set_unsucceeded(now, is_certain);
         }
     }
 
@@ -165,10 +192,17 @@ impl Replicator {
         let standing = follower.standing(now);
         let set = follower.generation();
         let assured = follower.assured_at();
-        let (start, set) = match standing {
+        let (start, set, heirs_until) = match standing {
             Standing::InSync(point) => {
                 self.succeed(now, assured, stack.succeed());
-                (point, set)
+                // So may be those who were in sync with the same leader, for as long as they take themselves for that.
+                let is_sole = assured.is_none() && self.was_alone;
+                let trust_for = if is_sole { Duration::ZERO } else { self.follower.trust_for };
+                (point, set, now + trust_for)
+            }
+            Standing::Stale(point) if sabotaged(Sabotage::StaleTrusted) => {
+                stack.succeed();
+                (point, set, now)
             }
             // What it has may be old: clients must not be answered from it.
             Standing::Alone | Standing::Joining | Standing::Stale(_) => {
@@ -180,12 +214,18 @@ impl Replicator {
                         "replication: takes over without a whole copy ({protection}), {lost}"
                     );
                 }
-                (LogPoint::start(History(self.draw_number())), Generation::default())
+                (LogPoint::start(History(self.draw_number())), Generation::default(), now)
             }
         };
-        let leader = Leader::new(self.leader.clone(), start).succeeding(set);
+        // Whoever led before was in nobody's set.
+        let former = self.led_by.filter(|_| assured.is_some());
+        let others = self.leader.followers.iter().copied();
+        let others = others.filter(|&node| heirs_until > now && Some(node) != former);
+        let leader = Leader::new(self.leader.clone(), start).succeeding(set).beside(now, others);
         stack.set_journal(Some(Box::new(leader)));
         self.role = Role::Leading;
+        self.led_at = now;
+        self.heirs_until = heirs_until;
         self.joining_since = None;
         self.connection = None;
         self.outgoing.clear();
@@ -218,9 +258,14 @@ impl Replicator {
             self.counters.add(&leader.counters);
         }
         let head = leader.map(|leader| leader.head);
+        let set = stack.journal::<Leader>().map_or(Generation::default(), Leader::generation);
         stack.set_journal(None);
         stack.retire(now);
-        self.role = Role::Following(Box::new(Follower::new(self.follower.clone(), head)));
+        // What time has passed since it was last at work tells nothing: others may have taken over in that.
+        self.was_alone = self.heirs_until <= self.led_at;
+        self.succeeded = Succeeded::Maybe;
+        let follower = Follower::new(self.follower.clone(), head).keeping(set);
+        self.role = Role::Following(Box::new(follower));
         self.connection = None;
         self.outgoing.clear();
         self.channels.restart(false);
@@ -234,7 +279,8 @@ impl Replicator {
             Role::Following(follower) => follower.point(),
         };
         let followers = leader.map(|leader| leader.in_sync().collect()).unwrap_or_default();
-        LogCopy { protection: self.protection, point, followers }
+        let left = leader.map(Leader::commit_position);
+        LogCopy { protection: self.protection, point, followers, left }
     }
 
     /// Whether this node is active and others have everything that has left.
@@ -448,6 +494,10 @@ impl Replicator {
         self.generation = leader.generation();
         let protected = leader.is_protected();
         self.protection = if protected { Protection::Protected } else { Protection::Unprotected };
+        self.led_at = now;
+        if protected {
+            self.heirs_until = now + self.follower.trust_for;
+        }
     }
 
     fn begin_snapshot<D: Device>(&mut self, now: Instant, to: NodeId, stack: &mut Stack<D>) {
@@ -474,10 +524,19 @@ impl Replicator {
             Protection::Protected | Protection::Unprotected | Protection::InSync => {
                 LogPosition::complete(self.generation.0)
             }
+            Protection::Stale if sabotaged(Sabotage::StaleElected) => LogPosition(u64::MAX),
             // 0 is for whoever never had one.
             Protection::Stale => LogPosition(self.position.0.max(1)),
-            Protection::Joining => LogPosition(1),
+            Protection::Joining => LogPosition::NOT_WHOLE,
             Protection::Alone => LogPosition::default(),
+        }
+    }
+
+    /// From when on its copy is not known to be whole, unless that is said anew.
+    pub(crate) fn position_until(&self) -> Option<Instant> {
+        match &self.role {
+            Role::Leading => None,
+            Role::Following(follower) => follower.trusted_until(),
         }
     }
 

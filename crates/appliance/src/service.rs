@@ -9,7 +9,7 @@ use locum_gate::{
 };
 use locum_stack::{AddServiceError, Stack};
 use locum_types::sabotage::{Sabotage, sabotaged};
-use locum_types::{Health, Instant, LogPosition, Mode, ModeCell, NodeId};
+use locum_types::{Health, Instant, LogPosition, Mode, ModeCell, NodeId, Succeeded};
 
 use crate::isolation::Isolation;
 use crate::replication::{LogCopy, ReplicationStatus, Replicator};
@@ -254,6 +254,13 @@ impl ServiceHalf {
         }
     }
 
+    /// Says whether another node has led since this one did.
+    pub fn set_succeeded(&mut self, now: Instant, succeeded: Succeeded) {
+        if let Some(replicator) = &mut self.replicator {
+            replicator.set_succeeded(now, succeeded);
+        }
+    }
+
     /// Says what became of a peer: no frame waits for one that is not heard.
     pub fn hear_of_peer(&mut self, now: Instant, news: PeerNews) {
         let peer = match news {
@@ -272,6 +279,11 @@ impl ServiceHalf {
     /// How far this node's copy of the log reaches, as far as that counts in an election.
     pub fn position(&self) -> LogPosition {
         self.replicator.as_ref().map_or(LogPosition::default(), Replicator::position)
+    }
+
+    /// From when on that copy is not known to be whole, unless it is said anew.
+    pub fn position_until(&self) -> Option<Instant> {
+        self.replicator.as_ref().and_then(Replicator::position_until)
     }
 
     /// The copy of the log that this node has, if it replicates.
@@ -344,6 +356,8 @@ impl ServiceHalf {
         // What overtakes counts as if it had been first: those that it has overtaken may wait longer, never less.
         let sent = if self.isolation.is_isolated(now) {
             queue.pop_transmit_where(|it| speaks_of_neighbours(it) && is_unicast(it), send)
+        } else if held && sabotaged(Sabotage::ProbeAnswersHeld) {
+            None
         } else if held && sabotaged(Sabotage::AckUnheld) {
             queue.pop_transmit_where(|it| speaks_of_neighbours(it) || is_bare_ack(it), send)
         } else if held {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use locum_appliance::{
-    NodeConfig, Peer, Prefer, Replication, ReplicationStatus, Seeds, ServiceHalf, ServicePort,
+    NodeConfig, Peer, PeerNews, Prefer, Replication, ReplicationStatus, Seeds, ServiceHalf,
+    ServicePort,
 };
 use locum_gate::{Identity, MacMode};
 use locum_services::ServiceConfig;
 use locum_types::{
-    BootNonce, Grant, GroupId, Instant, Mode, ModeCell, NodeId, Priority, Protection, Term,
+    BootNonce, Grant, GroupId, Instant, Mode, ModeCell, NodeId, Priority, Protection, Succeeded,
+    Term,
 };
 use locum_wire::Key;
 use smoltcp::wire::{IpAddress, IpCidr, Ipv4Cidr};
@@ -149,4 +151,45 @@ fn the_first_takeover_of_a_group_lacks_no_copy() {
     let mut half = Half::new(1);
     half.become_active(Instant::from_millis(1), 1);
     assert_eq!(half.replication().counters.takeovers_without_copy, 0);
+}
+
+impl Half {
+    fn retire(&mut self, now: Instant, succeeded: Succeeded) -> Protection {
+        self.cell.store(Grant { mode: Mode::Fenced, term: Term(1), lease: now });
+        self.half.poll(now);
+        assert_eq!(self.replication().protection, Protection::Stale);
+        assert!(!self.half.position().is_complete());
+        self.half.set_succeeded(now, succeeded);
+        self.half.poll(now);
+        self.replication().protection
+    }
+}
+
+#[test]
+fn whoever_led_has_a_whole_copy_if_nobody_has_led_since() {
+    let (mut leader, _, now) = pair();
+    let later = now + DEAD_AFTER * 20;
+    assert_eq!(leader.retire(later, Succeeded::OnlyByTheDead), Protection::Stale);
+    leader.half.set_succeeded(later, Succeeded::No);
+    leader.half.poll(later);
+    assert_eq!(leader.replication().protection, Protection::InSync);
+    assert!(leader.half.position().is_complete());
+    leader.become_active(later, 2);
+    assert_eq!(leader.replication().counters.takeovers_without_copy, 0);
+}
+
+#[test]
+fn the_dead_know_nothing_that_a_node_lacks_that_has_led_alone_for_long_enough() {
+    for (alone, expected) in [(4, Protection::Stale), (6, Protection::InSync)] {
+        let (mut leader, _, mut now) = pair();
+        leader.half.hear_of_peer(now, PeerNews::Silent(node(2)));
+        let alone_until = now + DEAD_AFTER * alone;
+        while now < alone_until {
+            now += DEAD_AFTER / 4;
+            leader.half.poll(now);
+        }
+        assert_eq!(leader.replication().protection, Protection::Unprotected);
+        let later = now + DEAD_AFTER * 4;
+        assert_eq!(leader.retire(later, Succeeded::OnlyByTheDead), expected, "{alone}");
+    }
 }

@@ -94,7 +94,7 @@ impl Monitor {
 
     /// An active node says what it took over with: that decides between two who did so at once.
     fn said_position(&self) -> LogPosition {
-        if self.mode == Mode::Active { self.claimed_with } else { self.position }
+        if self.mode == Mode::Active { self.claimed_with } else { self.position() }
     }
 
     fn compose(&self, to: NodeId, said: Said, heard: Heard) -> Beat {

@@ -279,8 +279,8 @@ impl Monitor {
 
     /// Whether this node has a copy of the log that is not whole, and must not serve from it.
     pub(crate) fn is_unfit(&self) -> bool {
-        let had_one = self.position > LogPosition::default();
-        self.config.complete_only && had_one && !self.position.is_complete()
+        let had_one = self.position() > LogPosition::default();
+        self.config.complete_only && had_one && !self.position().is_complete()
     }
 
     /// When this node claims, if the silence goes on: the end of the time, and a step per rank. If
@@ -313,7 +313,8 @@ impl Monitor {
     /// How many living waiting nodes are better than this one.
     fn rank(&self, now: Instant) -> u32 {
         let believed = self.ranked_as.filter(|&(_, until)| now < until);
-        let position = believed.map_or(self.position, |(position, _)| position.min(self.position));
+        let position =
+            believed.map_or(self.position(), |(position, _)| position.min(self.position()));
         let ours = (self.health(), position, self.config.priority, self.config.node);
         let better = |merit: &Merit| *merit > ours;
         self.candidates(now).filter(better).count() as u32
@@ -328,7 +329,7 @@ impl Monitor {
     /// long as somebody's copy was whole a moment ago, and nobody's is now, those that were not dropped are about to say so.
     pub(crate) fn best_successor(&self, now: Instant) -> Option<Merit> {
         let is_late = |merit: &Merit| self.is_outdated(merit.1);
-        let has_all = |merit: &Merit| merit.1 >= self.position;
+        let has_all = |merit: &Merit| merit.1 >= self.position();
         match self.candidates(now).filter(has_all).max() {
             Some(best) => Some(best),
             None if self.candidates(now).any(|merit| is_late(&merit)) => None,
@@ -340,12 +341,12 @@ impl Monitor {
     pub(crate) fn is_successor(&self, now: Instant, id: NodeId) -> bool {
         let Some((_, best, _, _)) = self.best_successor(now) else { return false };
         self.candidates(now)
-            .any(|(_, position, _, peer)| peer == id && position >= best.min(self.position))
+            .any(|(_, position, _, peer)| peer == id && position >= best.min(self.position()))
     }
 
     /// Whether a peer's copy is known to have been whole, but not that it still is: the in-sync set has changed since.
     pub(crate) fn is_outdated(&self, theirs: LogPosition) -> bool {
-        theirs.is_complete() && theirs < self.position
+        theirs.is_complete() && theirs < self.position()
     }
 
     fn candidates(&self, now: Instant) -> impl Iterator<Item = Merit> {

@@ -166,7 +166,7 @@ impl Monitor {
     /// A waiting peer of higher priority wants to be active.
     pub(crate) fn hear_request(&mut self, now: Instant, beat: &Beat) {
         // Whoever lacks a part of the log would lose connections.
-        let has_all = beat.position >= self.position;
+        let has_all = beat.position >= self.position();
         let better = beat.priority > self.config.priority && beat.health >= self.health && has_all;
         let may_offer = self.mode == Mode::Active && self.may_offer(now);
         if may_offer && better && self.is_successor(now, beat.from) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use locum_types::{Cause, Grant, Health, LogPosition, Mode, NodeId, ResignReason, Term};
+use locum_types::{Cause, Grant, Health, Instant, LogPosition, Mode, NodeId, ResignReason, Term};
 use locum_wire::Beat;
 
 use crate::Config;
@@ -16,8 +16,13 @@ pub enum Input {
     ProbeAnswered,
     /// The service's health.
     Health(Health),
-    /// How far this node's log reaches.
-    Position(LogPosition),
+    /// What this node's copy of the log is worth.
+    Position {
+        /// How far it reaches.
+        position: LogPosition,
+        /// From when on it is not known to be whole, unless that is said anew; `None`: that does not end by itself.
+        until: Option<Instant>,
+    },
     /// The operator wants another node to be active.
     Handover {
         /// Which one; `None`: the best.

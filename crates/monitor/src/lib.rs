@@ -24,6 +24,7 @@ mod io;
 mod monitor;
 mod peer;
 mod status;
+mod succession;
 mod transition;
 
 pub use config::Config;

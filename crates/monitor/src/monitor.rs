@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{
-    BootNonce, Cause, Health, Instant, LogPosition, Mode, NodeId, ResignReason, Term,
+    BootNonce, Cause, Health, Instant, LogPosition, Mode, NodeId, ResignReason, Succeeded, Term,
 };
 
 use locum_wire::Intent;
@@ -16,6 +16,7 @@ use crate::election::{Probing, Vacancy};
 use crate::handover::Handover;
 use crate::hearing::Duplicate;
 use crate::peer::Peer;
+use crate::succession::Retirement;
 use crate::transition::is_legal;
 use crate::{Config, Counters, Deadline, Event, Input, Output, Takeover};
 
@@ -43,8 +44,14 @@ pub struct Monitor {
     pub(crate) health: Health,
     /// Since when the service has not failed.
     pub(crate) well_since: Instant,
-    /// What this node's copy of the log is worth.
-    pub(crate) position: LogPosition,
+    /// What this node's copy of the log is worth, as it was told; see [`Monitor::position`].
+    told_position: LogPosition,
+    /// From when on that is not known to be whole.
+    position_until: Option<Instant>,
+    /// How this node ceased to be active without a successor, as long as it has not heard of one.
+    pub(crate) retirement: Option<Retirement>,
+    /// Whether somebody has led since; while active, as it was when this node claimed.
+    pub(crate) succeeded: Succeeded,
     /// What others believe its copy to be worth, until then.
     pub(crate) ranked_as: Option<(LogPosition, Instant)>,
     /// What it was worth when this node became active.
@@ -108,7 +115,10 @@ impl Monitor {
             cause: None,
             health: Health::Ok,
             well_since: now,
-            position: LogPosition::default(),
+            told_position: LogPosition::default(),
+            position_until: None,
+            retirement: None,
+            succeeded: Succeeded::Maybe,
             ranked_as: None,
             claimed_with: LogPosition::default(),
             link_up: true,
@@ -160,7 +170,7 @@ impl Monitor {
             Input::Beat(beat) => self.hear(now, &beat),
             Input::ProbeAnswered => self.hear_answer(now),
             Input::Health(health) => self.set_health(now, health),
-            Input::Position(position) => self.learn_position(now, position),
+            Input::Position { position, until } => self.learn_position(now, position, until),
             Input::Handover { to } => self.hand_over(now, to),
             Input::Shutdown(reason) => self.shut_down(now, reason),
             Input::Link { up } => self.link_changed(now, up),
@@ -191,6 +201,7 @@ impl Monitor {
         self.report_silence(now);
         self.pursue_handover(now);
         if !self.finished {
+            self.review_succession(now);
             self.judge(now);
         }
     }
@@ -223,6 +234,24 @@ impl Monitor {
         self.active_peer
     }
 
+    /// Whether another node has led since this one did. It stays as it was while this node is active: that is what
+    /// it claimed by.
+    pub fn succeeded(&self) -> Succeeded {
+        self.succeeded
+    }
+
+    /// What this node's copy of the log is worth, as far as is known now: what it was told may have been true until it
+    /// fell asleep.
+    pub(crate) fn position(&self) -> LogPosition {
+        let has_ended = self.position_until.is_some_and(|until| self.ran_at >= until);
+        let is_doubtful = self.retirement.is_some() && self.succeeded == Succeeded::Maybe;
+        let is_known = self.mode == Mode::Active || !has_ended && !is_doubtful;
+        match self.told_position.is_complete() && !is_known {
+            true => LogPosition::NOT_WHOLE,
+            false => self.told_position,
+        }
+    }
+
     /// True while the first active beat of a successor is awaited.
     pub fn is_handing_over(&self) -> bool {
         self.handover.is_some()
@@ -245,14 +274,15 @@ impl Monitor {
         }
         if from == Mode::Active {
             // Another node goes on with the log: what this one's copy is worth now is not known yet.
-            self.position = LogPosition::default();
+            self.forget_position(LogPosition::default());
+            self.note_retirement(now);
         }
         if to == Mode::Active {
             if !sabotaged(Sabotage::TermKept) {
                 self.term = self.term.next();
             }
             self.term_seen = self.term;
-            self.claimed_with = self.position;
+            self.claimed_with = self.position();
             self.active_peer = None;
             self.note_takeover(now, cause, detection);
         }
@@ -315,6 +345,9 @@ impl Monitor {
             }
         }
         self.vacancy.refresh(now);
+        if let Some(retirement) = &mut self.retirement {
+            retirement.listening_since = now;
+        }
     }
 
     /// How well this node could serve: not at all without a link.
@@ -323,8 +356,9 @@ impl Monitor {
     }
 
     /// A later in-sync set is news that cannot wait: another node, left behind, may be about to claim.
-    fn learn_position(&mut self, now: Instant, position: LogPosition) {
-        let before = std::mem::replace(&mut self.position, position);
+    fn learn_position(&mut self, now: Instant, position: LogPosition, until: Option<Instant>) {
+        let before = std::mem::replace(&mut self.told_position, position);
+        self.position_until = until;
         if self.mode == Mode::Active || position <= before {
             return;
         }
@@ -335,6 +369,12 @@ impl Monitor {
         if before.is_complete() || !position.is_complete() {
             self.beat_all(now, Intent::None);
         }
+    }
+
+    /// What this node was told of its copy is not true any more.
+    pub(crate) fn forget_position(&mut self, position: LogPosition) {
+        self.told_position = position;
+        self.position_until = None;
     }
 
     fn set_health(&mut self, now: Instant, health: Health) {

@@ -82,6 +82,8 @@ pub(crate) struct Peer {
     pub(crate) detector: Detector,
     pub(crate) latest: Option<Beat>,
     pub(crate) rtt: Option<Duration>,
+    /// When we had said what the latest beat answers: it was made after that.
+    said_before: Instant,
     /// The sequence number of the last beat sent.
     sent: u64,
     /// When the last beat out of turn was sent to it.
@@ -108,6 +110,7 @@ impl Peer {
             detector: Detector::new(now),
             latest: None,
             rtt: None,
+            said_before: Instant::ZERO,
             sent: 0,
             extra_at: None,
             first_heard: 0,
@@ -161,6 +164,7 @@ impl Peer {
         }
         self.measure_rtt(now, beat);
         self.latest = Some(*beat);
+        self.said_before = said_before(now, beat).unwrap_or(Instant::ZERO);
         Hearing::News { new_boot }
     }
 
@@ -283,6 +287,17 @@ impl Peer {
         self.is_alive(now, dead_after).then_some(beat)
     }
 
+    /// Its latest beat, if it lives and made it after `since`: it had heard what we said after that.
+    pub(crate) fn beat_since(
+        &self,
+        now: Instant,
+        since: Instant,
+        dead_after: Duration,
+    ) -> Option<&Beat> {
+        let beat = self.latest.as_ref().filter(|_| self.is_alive(now, dead_after));
+        beat.filter(|_| self.said_before > since)
+    }
+
     /// The number of the next beat to this peer. The last number is the will's.
     pub(crate) fn next_sequence(&mut self) -> u64 {
         self.sent = self.sent.saturating_add(1).min(u64::MAX - 1);
@@ -318,6 +333,13 @@ pub(crate) fn age_of(now: Instant, beat: &Beat) -> Option<Duration> {
     let TimestampEcho { timestamp, held_us } = beat.timestamp_echo?;
     let elapsed = timestamp_of(now).wrapping_sub(timestamp);
     Some(Duration::from_micros(elapsed.saturating_sub(held_us).into()))
+}
+
+/// When we sent the timestamp that a beat echoes.
+fn said_before(now: Instant, beat: &Beat) -> Option<Instant> {
+    let TimestampEcho { timestamp, .. } = beat.timestamp_echo?;
+    let elapsed = timestamp_of(now).wrapping_sub(timestamp);
+    Some(now.saturating_sub(Duration::from_micros(elapsed.into())))
 }
 
 /// The microseconds of an instant as a beat carries them: wrapping, and only ever compared to our own.

@@ -14,5 +14,6 @@ mod rivals;
 mod session;
 mod silence;
 mod start;
+mod succession;
 mod table;
 mod worlds;

@@ -42,6 +42,8 @@ pub struct Follower {
     /// It has never had any state.
     is_blank: bool,
     in_sync: InSync,
+    /// It led with all of the log, and nobody has led since, as far as is known.
+    kept: Kept,
     /// The last in-sync set that this node belonged to.
     generation: Generation,
     /// What was told last.
@@ -63,6 +65,17 @@ enum InSync {
     Since(Instant),
 }
 
+/// Whether this node has all of the log because it has led last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// It has not.
+    No,
+    /// It may be, for others may have led since.
+    Unknown,
+    /// It has.
+    Yes,
+}
+
 impl Follower {
     /// A follower that has the log up to `have`: as a leader, or as the follower of another one. It is stale
     /// until a leader says otherwise.
@@ -74,6 +87,7 @@ impl Follower {
             have,
             is_blank: have.is_none(),
             in_sync: InSync::No,
+            kept: Kept::No,
             generation: Generation::default(),
             told: have.map_or(Standing::Alone, Standing::Stale),
             close: false,
@@ -85,9 +99,29 @@ impl Follower {
         }
     }
 
+    /// It led, until now, with this in-sync set: [`set_unsucceeded`](Follower::set_unsucceeded) says from when on its copy is
+    /// whole, for as long as it connects to no other leader.
+    #[must_use]
+    pub fn keeping(mut self, set: Generation) -> Self {
+        self.generation = set;
+        self.kept = Kept::Unknown;
+        self
+    }
+
+    /// Whether it is certain that nobody has led since this node did.
+    pub fn set_unsucceeded(&mut self, now: Instant, is_certain: bool) {
+        self.kept = match (self.kept, is_certain) {
+            (Kept::No, _) => Kept::No,
+            (Kept::Unknown | Kept::Yes, true) => Kept::Yes,
+            (Kept::Unknown | Kept::Yes, false) => Kept::Unknown,
+        };
+        self.tell_standing(now);
+    }
+
     /// A connection to `leader` is open. `entropy` is for this connection alone. A connection before it is
     /// forgotten.
     pub fn connected(&mut self, now: Instant, leader: NodeId, entropy: Entropy) {
+        self.kept = Kept::No;
         self.disconnected(now);
         self.close = false;
         self.counters.connections += 1;
@@ -309,12 +343,19 @@ impl Follower {
             InSync::No => false,
         };
         match self.have {
-            Some(have) if is_trusted => Standing::InSync(have),
+            Some(have) if is_trusted || self.kept == Kept::Yes => Standing::InSync(have),
             Some(_) if is_joining => Standing::Joining,
             Some(have) => Standing::Stale(have),
             None if is_joining || !self.is_blank => Standing::Joining,
             None => Standing::Alone,
         }
+    }
+
+    /// Until when this node is in sync if it hears no more of its leader; `None`: it is not, or that does not end by
+    /// itself.
+    pub fn trusted_until(&self) -> Option<Instant> {
+        let assured = self.assured_at().filter(|_| self.kept != Kept::Yes);
+        assured.map(|at| at + self.config.trust_for)
     }
 
     /// When this node sent what the leader had heard when it last said that this node is in sync; `None`: it has not,

@@ -25,7 +25,7 @@ use crate::record::{Entropy, MESSAGE_LEN_MAX, RECORD_LEN_MAX, SessionKey};
 use crate::{ConnectionId, LeaderConfig, LeaderEvent, LeaderRequest, Refusal, RefusalCounters};
 use busy::BusyTurns;
 use session::{Hello, Received, Session};
-use sync::Barrier;
+use sync::{Barrier, Rivals};
 
 pub use session::Stage;
 pub use snapshot::SnapshotRefused;
@@ -56,6 +56,7 @@ pub struct Leader {
     protected: bool,
     generation: Generation,
     barrier: Option<Barrier>,
+    rivals: Option<Rivals>,
     busy: BusyTurns,
     /// The position at which the state was compared last, or left out.
     state_digest_at: LogPosition,
@@ -80,6 +81,7 @@ impl Leader {
             protected: false,
             generation: Generation::default().next(),
             barrier: None,
+            rivals: None,
             busy: BusyTurns::default(),
             state_digest_at: start.position,
             state_digest_asked: false,
@@ -95,6 +97,18 @@ impl Leader {
     #[must_use]
     pub fn succeeding(mut self, set: Generation) -> Self {
         self.generation = set.next();
+        self
+    }
+
+    /// These may have been in that set, too, and take themselves for members of it until they say hello. Where that is
+    /// waited for ([`LeaderConfig::wait_for_trust`]), nothing leaves before that which they do not have.
+    #[must_use]
+    pub fn beside(mut self, now: Instant, others: impl IntoIterator<Item = NodeId>) -> Self {
+        self.rivals = self.config.wait_for_trust.and_then(|trust_for| {
+            let position = self.head().position;
+            let nodes: Vec<NodeId> = others.into_iter().collect();
+            (!nodes.is_empty()).then_some(Rivals { nodes, position, until: now + trust_for })
+        });
         self
     }
 
@@ -225,6 +239,7 @@ impl Leader {
         });
         let Some(index) = self.index(connection) else { return };
         self.sessions[index].welcome(now, node, point);
+        self.meet_rival(node);
         let resumes = point.is_some();
         let counter =
             if resumes { &mut self.counters.resumed } else { &mut self.counters.by_snapshot };

@@ -203,6 +203,36 @@ fn where_it_is_waited_for_nothing_leaves_while_whoever_is_left_behind_counts_its
     assert!(!world.leader.is_protected());
 }
 
+/// Another member of the set may be asked to take over as this node was, and lacks what is said from now on.
+#[test]
+fn where_it_is_waited_for_a_successor_says_nothing_that_another_may_lack_who_counts_itself_in_sync()
+{
+    let trust_for = follower_config(0, 1).trust_for;
+    let config = LeaderConfig { wait_for_trust: Some(trust_for), ..leader_config(1) };
+    let mut world = settled(config.clone());
+    let (now, start, set) = (world.now, world.leader.head(), world.leader.generation());
+    let successor = || Leader::new(config.clone(), start).succeeding(set);
+    let mut leader = successor().beside(now, [node(2)]);
+    let head = leader.append(now, now, &Entry::FinReceived { flow: FlowId(1) });
+    assert_eq!(leader.commit_position(), start.position);
+    assert_eq!(leader.poll_deadline(), Some((now + trust_for, Deadline::Trust)));
+    leader.tick(now + trust_for);
+    assert_eq!(leader.commit_position(), head, "by then it knows");
+    let mut alone = successor().beside(now, []);
+    let head = alone.append(now, now, &Entry::FinReceived { flow: FlowId(1) });
+    assert_eq!(alone.commit_position(), head);
+
+    world.leader = successor().beside(now, [node(2)]);
+    world.nodes[0].follower.disconnected(now);
+    world.nodes[0].connection = None;
+    let head = world.append(100);
+    assert_eq!(world.leader.commit_position(), start.position);
+    while world.leader.commit_position() < head {
+        world.turn();
+    }
+    assert!(world.now < now + trust_for / 2, "it has said hello after {:?}", world.now - now);
+}
+
 #[test]
 fn whoever_comes_back_while_that_is_waited_for_stays() {
     let trust_for = follower_config(0, 1).trust_for;
@@ -409,6 +439,25 @@ fn a_follower_whose_leader_was_succeeded_is_stale_at_once() {
     assert_eq!(world.nodes[0].standing(at), Standing::InSync(point), "its leader may be dead");
     world.nodes[0].follower.superseded(at);
     assert_eq!(world.nodes[0].standing(at), Standing::Stale(point));
+}
+
+/// Its copy has all there is, for as long as nobody else has led since.
+#[test]
+fn a_node_that_has_led_is_in_sync_while_nobody_has_led_since() {
+    let world = settled(leader_config(1));
+    let (at, head) = (world.now, world.leader.head());
+    let mut follower =
+        Follower::new(follower_config(0, 5), Some(head)).keeping(world.leader.generation());
+    assert_eq!(follower.standing(at), Standing::Stale(head), "that is not known yet");
+    follower.set_unsucceeded(at, true);
+    assert_eq!(follower.standing(at), Standing::InSync(head));
+    assert_eq!(follower.generation(), world.leader.generation());
+    assert_eq!(follower.trusted_until(), None);
+    follower.set_unsucceeded(at, false);
+    assert_eq!(follower.standing(at), Standing::Stale(head));
+    follower.connected(at, node(1), [7; 32]);
+    follower.set_unsucceeded(at, true);
+    assert_eq!(follower.standing(at), Standing::Stale(head), "another leads");
 }
 
 #[test]

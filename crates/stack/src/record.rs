@@ -147,7 +147,7 @@ impl<D: Device> Stack<D> {
             flow.held = queued;
             self.record(now, &Entry::Held { flow: id, bytes: &bytes[held..] });
         }
-        if fin_received {
+        if fin_received && !sabotaged(Sabotage::FinUnlogged) {
             self.record(now, &Entry::FinReceived { flow: id });
         }
         if fin_acked {

@@ -92,6 +92,9 @@ pub struct LogPosition(pub u64);
 impl LogPosition {
     const COMPLETE: u64 = 1 << 63;
 
+    /// In beats: a copy of which nothing is known but that it may not be whole.
+    pub const NOT_WHOLE: LogPosition = LogPosition(1);
+
     /// In beats: whatever has left is in this copy, as of in-sync set number `generation`. Copies of one generation
     /// are equally good, though what each knows of the others' last entries is out of date all the time; one of a later
     /// generation has what those that were left behind may lack.

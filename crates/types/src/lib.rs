@@ -12,6 +12,7 @@ mod id;
 mod mode;
 mod protection;
 pub mod sabotage;
+mod succeeded;
 mod time;
 
 pub use cause::{Cause, ResignReason};
@@ -19,4 +20,5 @@ pub use cell::{Grant, ModeCell, Reading};
 pub use id::{BootNonce, GroupId, IdError, LogPosition, NodeId, Priority, Term};
 pub use mode::{Health, Mode};
 pub use protection::Protection;
+pub use succeeded::Succeeded;
 pub use time::Instant;

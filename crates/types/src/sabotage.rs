@@ -61,6 +61,16 @@ pub enum Sabotage {
     GenerationKept,
     /// What leaves when nothing is said but that bytes have come waits for no follower.
     AckUnheld,
+    /// Nobody is told that a client has finished, before its service is.
+    FinUnlogged,
+    /// A copy that may be old is called whole, and of the latest set there is.
+    StaleElected,
+    /// A node whose copy may be old serves from it.
+    StaleTrusted,
+    /// A follower counts as in sync although another node leads.
+    SuccessorIgnored,
+    /// Answers to probes wait for followers.
+    ProbeAnswersHeld,
     /// A snapshot of `kv` lacks a session.
     SessionForgotten,
     /// A connection comes to life without the scale of its client's window.
@@ -71,7 +81,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 30] = [
+    pub const ALL: [Sabotage; 35] = [
         Sabotage::GateOpen,
         Sabotage::PauseUnnoticed,
         Sabotage::TermKept,
@@ -99,6 +109,11 @@ impl Sabotage {
         Sabotage::EntryTwice,
         Sabotage::GenerationKept,
         Sabotage::AckUnheld,
+        Sabotage::FinUnlogged,
+        Sabotage::StaleElected,
+        Sabotage::StaleTrusted,
+        Sabotage::SuccessorIgnored,
+        Sabotage::ProbeAnswersHeld,
         Sabotage::SessionForgotten,
         Sabotage::ScaleForgotten,
         Sabotage::StateUncompared,

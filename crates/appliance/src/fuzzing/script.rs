@@ -122,7 +122,7 @@ fn command(world: &mut World, node: usize, tape: &mut Tape<'_>) {
         }
         4 => Input::Link { up: operand & 1 == 1 },
         5 => Input::Rival,
-        6 => Input::Position(LogPosition(operand.into())),
+        6 => Input::Position { position: LogPosition(operand.into()), until: None },
         _ => return reconfigure(world, node, tape),
     };
     world.handle(node, input);

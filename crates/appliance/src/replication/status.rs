@@ -27,6 +27,8 @@ pub struct LogCopy {
     pub point: Option<LogPoint>,
     /// While active: those that are in sync.
     pub followers: Vec<NodeId>,
+    /// While active: the last entry on which something may depend that has left.
+    pub left: Option<LogPosition>,
 }
 
 /// Counts since the start of the node, all roles together.

@@ -8,7 +8,7 @@ use locum_appliance::{Announcement, HeartbeatHalf, Notice, Port};
 use locum_link::warden::WillError;
 use locum_link::{Clock, Poller, Will, WillWriter};
 use locum_monitor::Input;
-use locum_types::{Health, Instant, LogPosition};
+use locum_types::{Health, Instant};
 
 use super::links::{Links, receive};
 use super::shared::{Inbox, Outbox, ToControl, ToHeartbeat, ToStack, Words};
@@ -36,8 +36,6 @@ pub(super) struct HeartbeatThread {
     pub(super) pending_will: Option<Will>,
     pub(super) reported_health: Health,
     pub(super) stack_hung: bool,
-    /// The position that the monitor knows.
-    pub(super) position: LogPosition,
     /// Whether it knows that this node is isolated.
     pub(super) isolated: bool,
     /// The stack thread is to speak first: until then, or until it has, beats wait.
@@ -72,7 +70,8 @@ impl HeartbeatThread {
         while let Some(news) = self.half.poll_peer_news() {
             self.stack.send(ToStack::Peer(news));
         }
-        if self.words.set_active_peer(self.half.active_peer()) {
+        let has_other_active = self.words.set_active_peer(self.half.active_peer());
+        if self.words.set_succeeded(self.half.succeeded()) || has_other_active {
             self.stack.wake();
         }
         if let Some(announcement) = self.half.take_announcement() {
@@ -164,10 +163,8 @@ impl HeartbeatThread {
 
     /// What this node's copy is worth goes into its beats.
     fn report_position(&mut self, now: Instant) {
-        let position = self.words.position();
-        if std::mem::replace(&mut self.position, position) != position {
-            self.half.handle(now, Input::Position(position));
-        }
+        let (position, until) = self.words.position();
+        self.half.handle(now, Input::Position { position, until });
     }
 
     fn report_isolation(&mut self, now: Instant) {

@@ -28,7 +28,7 @@ use locum_appliance::{
 };
 use locum_gate::Identity;
 use locum_link::{Clock, Role, Warden, WillWriter};
-use locum_types::{BootNonce, Health, LogPosition};
+use locum_types::{BootNonce, Health};
 
 use self::control_thread::ControlThread;
 use self::heartbeat_thread::HeartbeatThread;
@@ -119,7 +119,6 @@ fn work(config: &Config, links: Links, will_writer: Option<WillWriter>) -> anyho
         pending_will: None,
         reported_health: Health::Ok,
         stack_hung: false,
-        position: LogPosition::default(),
         isolated: false,
         held_until: None,
     };

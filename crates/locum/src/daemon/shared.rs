@@ -8,7 +8,7 @@ use locum_appliance::{Announcement, HeartbeatStatus, NodeConfig, PeerNews, Port,
 use locum_gate::Sighting;
 use locum_link::Waker;
 use locum_monitor::{Event, Input};
-use locum_types::{Instant, LogPosition, ModeCell, NodeId};
+use locum_types::{Instant, LogPosition, ModeCell, NodeId, Succeeded};
 
 /// Messages that may wait for a thread: a burst of frames for the node address, beats among them.
 const MESSAGES_MAX: usize = 256;
@@ -140,8 +140,13 @@ pub(super) struct Words {
     handing_over: AtomicBool,
     /// The other node that is active, or 0; written by the heartbeat thread alone.
     active_peer: AtomicU8,
-    /// How far this node's copy of the log reaches; written by the stack thread alone.
+    /// Whether another node has led since this one did; written by the heartbeat thread alone.
+    succeeded: AtomicU8,
+    /// What this node's copy of the log is worth; written by the stack thread alone.
     position: AtomicU64,
+    /// In nanoseconds, until when a whole copy is known to be whole; as long as it is not, 0. So whichever of the two words is read
+    /// first, an older one beside a newer one never makes a copy whole that is not.
+    position_until: AtomicU64,
     /// Whether this node is active and hears nobody; written by the stack thread alone.
     isolated: AtomicBool,
     /// When the stack thread last came round; written by it alone.
@@ -176,12 +181,33 @@ impl Words {
         NodeId::new(self.active_peer.load(Ordering::Acquire)).ok()
     }
 
-    pub(super) fn set_position(&self, position: LogPosition) {
+    /// True if that is news.
+    pub(super) fn set_succeeded(&self, succeeded: Succeeded) -> bool {
+        let word = succeeded as u8;
+        self.succeeded.swap(word, Ordering::AcqRel) != word
+    }
+
+    pub(super) fn succeeded(&self) -> Succeeded {
+        let word = self.succeeded.load(Ordering::Acquire);
+        let is_it = |it: &Succeeded| *it as u8 == word;
+        let known = [Succeeded::OnlyByTheDead, Succeeded::No].into_iter().find(is_it);
+        known.unwrap_or(Succeeded::Maybe)
+    }
+
+    pub(super) fn set_position(&self, position: LogPosition, until: Option<Instant>) {
+        let until = match position.is_complete() {
+            true => until.map_or(u64::MAX, Instant::as_nanos),
+            false => 0,
+        };
+        self.position_until.store(until, Ordering::Release);
         self.position.store(position.0, Ordering::Release);
     }
 
-    pub(super) fn position(&self) -> LogPosition {
-        LogPosition(self.position.load(Ordering::Acquire))
+    /// What this node's copy is worth, and until when.
+    pub(super) fn position(&self) -> (LogPosition, Option<Instant>) {
+        let position = LogPosition(self.position.load(Ordering::Acquire));
+        let until = self.position_until.load(Ordering::Acquire);
+        (position, (until != u64::MAX).then(|| Instant::from_nanos(until)))
     }
 
     pub(super) fn set_isolated(&self, isolated: bool) {

@@ -155,9 +155,10 @@ impl StackThread {
         let leaving = self.words.is_handing_over();
         self.half.set_leaving(now, leaving);
         self.half.set_active(now, self.words.active_peer());
+        self.half.set_succeeded(now, self.words.succeeded());
         let more = self.half.poll(now);
         self.half.note_turn(Clock.now() - now);
-        self.words.set_position(self.half.position());
+        self.words.set_position(self.half.position(), self.half.position_until());
         self.words.set_isolated(self.half.is_isolated(now));
         let links = &self.links;
         // What followers must know leaves before the clients hear of it.

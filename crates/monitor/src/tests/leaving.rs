@@ -47,7 +47,10 @@ fn nobody_is_offered_the_place_whose_copy_may_have_been_dropped() {
         peer.beat.position = LogPosition::complete(1);
         solo.hear(peer.speak());
     }
-    solo.turn([Input::Position(LogPosition::complete(2)), Input::Handover { to: None }]);
+    solo.turn([
+        Input::Position { position: LogPosition::complete(2), until: None },
+        Input::Handover { to: None },
+    ]);
     solo.turn([Input::Handover { to: Some(node(2)) }]);
     assert!(!solo.monitor.is_handing_over());
     kept.beat.position = LogPosition::complete(2);
@@ -368,7 +371,7 @@ fn a_request_is_answered_with_an_offer_only_to_a_better_node() {
 fn whoever_lacks_a_part_of_the_log_is_not_preempted_for() {
     for (position, expected) in [(LogPosition(7), 0), (LogPosition::complete(1), 1)] {
         let (mut solo, mut peer) = active_solo();
-        solo.turn([Input::Position(LogPosition::complete(1))]);
+        solo.turn([Input::Position { position: LogPosition::complete(1), until: None }]);
         (peer.beat.priority, peer.beat.position) = (priority(200), position);
         solo.hear(peer.say(Intent::Request));
         assert_eq!(offers(&solo), expected, "{position:?}");
@@ -379,7 +382,10 @@ fn whoever_lacks_a_part_of_the_log_is_not_preempted_for() {
 #[test]
 fn whoever_has_given_its_place_away_has_not_everything() {
     let (mut solo, mut peer) = active_solo();
-    solo.turn([Input::Position(LogPosition::complete(1)), Input::Handover { to: None }]);
+    solo.turn([
+        Input::Position { position: LogPosition::complete(1), until: None },
+        Input::Handover { to: None },
+    ]);
     successor_of(&mut peer, 2);
     solo.hear(peer.speak());
     assert_eq!(solo.mode(), Mode::Waiting);
@@ -416,13 +422,13 @@ fn two_that_find_out_what_they_are_worth_as_the_active_node_dies_do_not_both_cla
     let leader = group.settled();
     let others: Vec<u8> = (1..=3).filter(|&id| id != leader).collect();
     for &id in &others {
-        group.tell(id, Input::Position(LogPosition(1)));
+        group.tell(id, Input::Position { position: LogPosition(1), until: None });
     }
     group.run_ms(50);
     group.crash(leader);
     group.run(std::time::Duration::from_micros(190));
     for (&id, position) in others.iter().zip([9, 7]) {
-        group.tell(id, Input::Position(LogPosition(position)));
+        group.tell(id, Input::Position { position: LogPosition(position), until: None });
     }
     group.run_ms(200);
     let claims = group.changes().iter().filter(|&&(_, _, to)| to == Mode::Active).count();

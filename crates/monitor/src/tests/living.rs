@@ -84,7 +84,7 @@ fn a_will_holds_until_it_is_said_to_have_changed() {
     solo.run_with(ms(500), &mut [&mut peer]);
     assert_eq!(solo.monitor.will(), will);
     assert_eq!(solo.count(&Output::WillChanged), 0);
-    solo.turn([Input::Position(locum_types::LogPosition(7))]);
+    solo.turn([Input::Position { position: locum_types::LogPosition(7), until: None }]);
     assert_eq!(solo.monitor.will(), will);
     solo.hear(peer.say(Intent::Resign(locum_types::ResignReason::Shutdown)));
     assert_eq!(solo.count(&Output::WillChanged), 1);

@@ -249,10 +249,10 @@ fn our_own_beats_that_come_back_mean_nothing() {
 fn of_two_in_one_term_the_more_complete_copy_stays() {
     for (ours, theirs, expected) in [(3, 2, Mode::Active), (2, 3, Mode::Joining)] {
         let mut solo = Solo::with(config(1, &[2]));
-        solo.turn([Input::Position(LogPosition::complete(ours))]);
+        solo.turn([Input::Position { position: LogPosition::complete(ours), until: None }]);
         solo.run_until_mode(Mode::Active);
         // What becomes of the copy afterwards does not count.
-        solo.turn([Input::Position(LogPosition::complete(9))]);
+        solo.turn([Input::Position { position: LogPosition::complete(9), until: None }]);
         let mut rival = Puppet::active(2, solo.term().0);
         (rival.beat.position, rival.beat.priority) = (LogPosition::complete(theirs), priority(100));
         solo.hear(rival.speak());
@@ -264,9 +264,9 @@ fn of_two_in_one_term_the_more_complete_copy_stays() {
 #[test]
 fn a_later_in_sync_set_is_told_at_once() {
     let (mut solo, _) = Solo::behind(config(1, &[2]));
-    solo.turn([Input::Position(LogPosition::complete(1))]);
+    solo.turn([Input::Position { position: LogPosition::complete(1), until: None }]);
     let before = solo.beats().len();
-    solo.turn([Input::Position(LogPosition::complete(2))]);
+    solo.turn([Input::Position { position: LogPosition::complete(2), until: None }]);
     let said = solo.beats().last().map(|beat| beat.position);
     assert_eq!((solo.beats().len() > before, said), (true, Some(LogPosition::complete(2))));
 }

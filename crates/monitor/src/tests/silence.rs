@@ -322,7 +322,7 @@ fn where_consistency_is_preferred_no_copy_is_served_that_is_not_whole() {
         let config = Config { complete_only: true, ..config(1, &[2]) };
         let (mut solo, mut active) = Solo::behind(config);
         solo.hear(active.speak());
-        solo.turn([Input::Position(position)]);
+        solo.turn([Input::Position { position, until: None }]);
         solo.run(20 * DEAD_AFTER);
         assert_eq!(solo.mode(), expected, "{position}");
         let refused = solo.monitor.status(solo.now).counters.takeovers_refused;

@@ -82,10 +82,14 @@ fn the_best_of_health_position_priority_and_id_wins_in_this_order() {
         group.settled()
     };
     assert_eq!(ranked(|_| {}), 3);
-    assert_eq!(ranked(|group| group.tell(2, Input::Position(locum_types::LogPosition(9)))), 2);
+    assert_eq!(
+        ranked(|group| group
+            .tell(2, Input::Position { position: locum_types::LogPosition(9), until: None })),
+        2
+    );
     let degraded = |group: &mut Group| {
         group.tell(3, Input::Health(Health::Degraded));
-        group.tell(3, Input::Position(locum_types::LogPosition(9)));
+        group.tell(3, Input::Position { position: locum_types::LogPosition(9), until: None });
     };
     assert_eq!(ranked(degraded), 2);
     let mut group = Group::with(3, 1, |config| {

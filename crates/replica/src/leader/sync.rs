@@ -41,6 +41,17 @@ impl Barrier {
     }
 }
 
+/// After a takeover: members of the former leader's in-sync set that have not been heard yet. They may be asked to take
+/// over, as this node was.
+#[derive(Clone, Debug)]
+pub(super) struct Rivals {
+    pub(super) nodes: Vec<NodeId>,
+    /// What they have, at least.
+    pub(super) position: LogPosition,
+    /// Until when they may take themselves for members.
+    pub(super) until: Instant,
+}
+
 /// What was confirmed, and how time passes.
 impl Leader {
     /// The last entry on which something that leaves may depend: all that are waited for have confirmed it. With
@@ -62,6 +73,7 @@ impl Leader {
                 Stage::Snapshot | Stage::CatchingUp => None,
             })
             .chain(self.barrier.map(|barrier| barrier.confirmed))
+            .chain(self.rivals.as_ref().map(|rivals| rivals.position))
             .min()
             .unwrap_or(self.head().position)
     }
@@ -86,6 +98,14 @@ impl Leader {
             until: trust.map(|trust_for| following.heard_at + trust_for),
         };
         self.barrier = Some(self.barrier.map_or(barrier, |before| before.with(barrier)));
+    }
+
+    /// A node that says hello follows this one, and no other.
+    pub(super) fn meet_rival(&mut self, node: NodeId) {
+        self.rivals = self.rivals.take().and_then(|mut rivals| {
+            rivals.nodes.retain(|&rival| rival != node);
+            (!rivals.nodes.is_empty()).then_some(rivals)
+        });
     }
 
     /// Lifts the barrier when nobody who was left behind can take over in place of those who were not.
@@ -165,6 +185,7 @@ impl Leader {
             }
         }
         self.lift_barrier(now);
+        self.rivals = self.rivals.take().filter(|rivals| rivals.until > now);
     }
 
     /// When the leader wants its next turn, and why. After [`tick`](Leader::tick) it lies ahead; a sign of life that
@@ -178,7 +199,8 @@ impl Leader {
         });
         let barrier = self.barrier.and_then(|barrier| barrier.until);
         let barrier = barrier.map(|until| (until, Deadline::Trust));
-        judging.chain(speaking).chain(barrier).min_by_key(|(at, _)| *at)
+        let rivals = self.rivals.as_ref().map(|rivals| (rivals.until, Deadline::Trust));
+        judging.chain(speaking).chain(barrier).chain(rivals).min_by_key(|(at, _)| *at)
     }
 
     /// When a session is to be judged, and for what.

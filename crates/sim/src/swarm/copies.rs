@@ -232,7 +232,11 @@ impl Copies {
                 }
             }
         }
-        broken.or_else(|| self.digests_differ(world)).or_else(|| self.judge_streams(world))
+        broken
+            .or_else(|| self.member_lacks(world))
+            .or_else(|| self.outlived(world))
+            .or_else(|| self.digests_differ(world))
+            .or_else(|| self.judge_streams(world))
     }
 
     /// Whoever takes over goes on with the log, or nobody could have.
@@ -262,6 +266,7 @@ impl Copies {
                 let what = format!("node {} ({cause}), {worth:?}", index.0 + 1);
                 broken = Some(("a copy was served that is not whole", what));
             }
+            broken = broken.or_else(|| self.successor_lacks(world, index));
             if let Some((_, copy)) = self.led.as_ref().filter(dropped) {
                 broken = broken.or_else(|| self.member_passed_over(world, index, copy));
                 // Where that is waited for, nothing has left that it lacks; as long as clocks tell how long that is.
@@ -274,9 +279,7 @@ impl Copies {
             self.tally.carried += flows as u64;
             return broken;
         }
-        // Whoever wakes up claims by what it knew of its copy when it fell asleep.
-        let is_awake = now - self.calm.asleep_at(index.0, now) > self.settling;
-        if self.consistent && is_awake && worth.is_some_and(|worth| worth != Protection::Alone) {
+        if self.consistent && worth.is_some_and(|worth| worth != Protection::Alone) {
             let what = format!("node {} ({cause}), {worth:?}", index.0 + 1);
             return Some(("a copy was served that is not whole", what));
         }
@@ -302,6 +305,54 @@ impl Copies {
             better.0 + 1
         );
         Some(("the log was thrown away", what))
+    }
+
+    /// Whoever goes on with a log has all of it that has left; where availability is preferred, at least if it was in the in-sync
+    /// set to the end.
+    fn successor_lacks(&self, world: &World, index: NodeIndex) -> Option<Broken> {
+        let (_, copy) = self.led.as_ref().filter(|_| !self.excuses.split_since(world.now()))?;
+        let must = is_member(world, copy, index) || self.consistent && self.keeps_time;
+        let lacks = lack(copy, &world.copy(index)?).filter(|_| must)?;
+        Some(("a successor lacks what has left", format!("node {}: {lacks}", index.0 + 1)))
+    }
+
+    /// Whoever is in the in-sync set has all that has left.
+    fn member_lacks(&self, world: &World) -> Option<Broken> {
+        let (leader, copy) = self.led.as_ref().filter(|&&(leader, _)| serves(world, leader))?;
+        let members = world.nodes().filter(|&index| is_member(world, copy, index));
+        let mut lacking = members.filter_map(|index| {
+            // It may have told, in the middle of a turn.
+            Some((index, lack(copy, &world.copy(index)?)?))
+        });
+        let (index, what) = lacking.next()?;
+        let what = format!("node {} of node {}: {what}", index.0 + 1, leader.0 + 1);
+        Some(("a follower in sync lacks what has left", what))
+    }
+
+    /// Whoever was in sync with a leader is so no more once it could hear that another leads, unless that one says so too.
+    fn outlived(&self, world: &World) -> Option<Broken> {
+        let now = world.now();
+        let (leader, _) = self.led.as_ref().filter(|&&(leader, _)| serves(world, leader))?;
+        let (led_since, _) = self.led_since;
+        // Of two that were active, each had followers of its own.
+        if now - led_since <= self.told_within || self.excuses.split_since(led_since) {
+            return None;
+        }
+        let hears = |node: NodeIndex| {
+            now - self.calm.disturbed_at(node.0, now) > self.told_within
+                && now - self.calm.delayed_at(node.0, now) > self.told_within
+        };
+        let outlives = |node: &NodeIndex| {
+            let since_before = |since: Instant| since <= led_since;
+            self.in_sync_since[node.0].is_some_and(since_before)
+                && self.member_at[node.0] < led_since
+                && world.state(*node) == NodeState::Running
+                && node != leader
+                && hears(*node)
+        };
+        let node = world.nodes().find(outlives).filter(|_| hears(*leader))?;
+        let what = format!("node {}, node {} leads", node.0 + 1, leader.0 + 1);
+        Some(("a copy outlived its leader", what))
     }
 
     /// Somebody who was left behind, and could know by now, has taken over in place of a member of the set.
@@ -525,6 +576,13 @@ fn diverged(world: &World) -> Option<Broken> {
 /// Whether a node is in the in-sync set of whoever has this copy.
 fn is_member(world: &World, copy: &LogCopy, node: NodeIndex) -> bool {
     copy.followers.contains(&world.id_of(node))
+}
+
+/// What of the log of `leader` has left and is not in another copy of it, for people.
+fn lack(leader: &LogCopy, copy: &LogCopy) -> Option<String> {
+    let (theirs, ours) = (leader.point?, copy.point?);
+    let left = leader.left.filter(|_| theirs.history == ours.history)?;
+    (ours.position < left).then(|| format!("has {}, {} has left", ours.position, left))
 }
 
 fn serves(world: &World, index: NodeIndex) -> bool {
