@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use locum_lab::locum::Group;
+use locum_lab::locum::{Group, config_file};
 use locum_lab::process::Process;
 use locum_lab::{Lab, SERVICE_V4, SERVICE_V6, Topology, enter};
 
@@ -214,6 +214,10 @@ fn comes_late(lab: &Lab, group: &mut Group<'_>) -> Result<()> {
     let other = 3 - active;
     group.process(other)?.kill_worker()?;
     group.wait_for_end(other)?;
+    // So that its claim would be the better one.
+    let file = config_file(lab, other);
+    let config = fs::read_to_string(&file)?.replacen("\npriority = ", "\npriority = 254 # ", 1);
+    fs::write(&file, config)?;
     lab.cut(other)?;
     group.start_node(other)?;
     wait_isolated(group, other)?;

@@ -257,10 +257,15 @@ impl Copies {
         if self.excuses.rivals(world, index).any(|rival| !gives(&rival)) {
             self.excuse(now, Excuse::Split);
         }
+        if !serves(world, index) {
+            // It has given its place away again, at the same moment: its copy tells nothing of how it began.
+            self.excuse(now, Excuse::NewLog);
+            self.in_sync_since[index.0] = None;
+            return None;
+        }
         let worth = self.copies[index.0].as_ref().map(|copy| copy.protection);
         let before = history(self.copies[index.0].as_ref());
-        let goes_on = before.is_some() && before == history(world.copy(index).as_ref());
-        if goes_on && serves(world, index) {
+        if before.is_some() && before == history(world.copy(index).as_ref()) {
             let dropped = |(leader, copy): &&(NodeIndex, LogCopy)| {
                 *leader != index && !is_member(world, copy, index)
             };
@@ -291,11 +296,6 @@ impl Copies {
         // Each side of a partition has a log, and one of them goes.
         let was_split = self.excuses.split_since(now);
         self.excuse(now, Excuse::NewLog);
-        if !serves(world, index) {
-            // It has given its place away again, at the same moment: its copy tells nothing of how it began.
-            self.in_sync_since[index.0] = None;
-            return None;
-        }
         let calm = |node: NodeIndex| now - self.calm.disturbed_at(node.0, now) > self.settling;
         let had_everything = |node: &NodeIndex| {
             self.in_sync_since[node.0].is_some_and(|since| now - since > self.told_within)
