@@ -287,9 +287,7 @@ impl Copies {
             self.tally.carried += flows as u64;
             return broken;
         }
-        // Whoever yields in the same moment has served nothing.
-        let has_served = serves(world, index);
-        if self.consistent && has_served && worth.is_some_and(|worth| worth != Protection::Alone) {
+        if self.consistent && worth.is_some_and(|worth| worth != Protection::Alone) {
             let what = format!("node {} ({cause}), {worth:?}", index.0 + 1);
             return Some(("a copy was served that is not whole", what));
         }
