@@ -140,7 +140,7 @@ impl Node {
     pub fn turn(&mut self, now: Instant) -> bool {
         self.heartbeat.begin_turn(now);
         if self.heartbeat.is_handing_over()
-            && self.service.has_received()
+            && self.service.is_ready()
             && !self.service.is_relaying()
         {
             // What came before the successor's first beat is still ours to answer: the answers leave

@@ -143,6 +143,11 @@ impl ServiceHalf {
         self.stack.device().inner().rx_len() > 0
     }
 
+    /// Whether the next poll takes one of them: there is room for an answer.
+    pub fn is_ready(&self) -> bool {
+        self.stack.device().inner().is_ready()
+    }
+
     /// Starts the announcement burst, again.
     pub fn announce(&mut self, now: Instant, announcement: Announcement) {
         self.stack.device_mut().announce(now);
@@ -377,7 +382,7 @@ impl ServiceHalf {
     /// When the next poll is due at the latest, and why.
     pub fn poll_deadline(&self) -> Option<(Instant, &'static str)> {
         // The stack left them when the transmit queue was full; now there is room again.
-        if self.stack.device().inner().is_ready() && !self.relaying {
+        if self.is_ready() && !self.relaying {
             return Some((Instant::ZERO, "frames to take"));
         }
         let can_speak = !self.is_stuffed();

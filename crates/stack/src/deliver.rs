@@ -216,7 +216,7 @@ impl Outputs for Mouth<'_> {
     fn close(&mut self, id: FlowId) {
         if let Some(flow) = self.touch(id) {
             flow.closing = true;
-            flow.socket_mut().close();
+            flow.finish_sending();
         } else {
             self.shadows.close(id);
         }

@@ -223,6 +223,21 @@ impl Flow {
         }
     }
 
+    /// Has our FIN follow the output once the service is done sending. In LAST-ACK smoltcp takes no window from a segment
+    /// that acknowledges nothing: a client that has shut its window, and opens it again, would never get the rest. So the
+    /// FIN of the later of both ends waits in CLOSE-WAIT until there is room for all that is before it.
+    pub(crate) fn finish_sending(&mut self) {
+        let has_room = || self.socket().send_queue() <= self.client_window();
+        if self.closing && (!self.client_finished() || has_room()) {
+            self.socket_mut().close();
+        }
+    }
+
+    /// How many bytes the client takes, by its last segment in order.
+    pub(crate) fn client_window(&self) -> usize {
+        usize::from(self.window) << self.negotiated.window_scale.unwrap_or(0)
+    }
+
     /// Whether our FIN may be on its way.
     pub(crate) fn fin_outstanding(&self) -> bool {
         matches!(

@@ -262,10 +262,9 @@ impl Flow {
     /// Of what is outstanding, how much the client can have received: no more than its window takes, which
     /// leaves room for what is said after it.
     fn client_may_be_ahead(&self) -> u32 {
-        let scale = self.negotiated.window_scale.unwrap_or(0);
-        let room = (u32::from(self.window) << scale).saturating_sub(1);
+        let room = self.client_window().saturating_sub(1);
         let fin = usize::from(self.fin_outstanding());
-        room.min((self.socket().send_queue() + fin) as u32)
+        room.min(self.socket().send_queue() + fin) as u32
     }
 
     /// How many bytes the client may send.

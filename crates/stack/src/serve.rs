@@ -22,6 +22,9 @@ impl<D: Device> Stack<D> {
     /// is looked at again in time.
     pub(crate) fn serve(&mut self, now: Instant, key: Key) {
         let told = self.deliver(now, key);
+        if let Some(flow) = self.table.get_mut(key) {
+            flow.finish_sending();
+        }
         let sent = self.transmit(now, key);
         self.nudge_client(now, key, sent);
         self.record_received(now, key);

@@ -74,3 +74,26 @@ fn a_window_update_is_heard_beyond_a_full_window() {
         assert_eq!(sent, 200, "{lost} lost: {answers:?}");
     }
 }
+
+/// smoltcp takes no window from a segment that acknowledges nothing once both ends have closed.
+#[test]
+fn a_window_that_opens_again_is_seen_after_both_ends_have_closed() {
+    let (mut stack, service, client, flow) = connected();
+    let client = Raw { window: 200, ..client };
+    client.send(&mut stack, NOW, TcpControl::None, &[1]);
+    service.order(Order::Send(flow, pattern(2, 300)));
+    let sent: usize = poll(&mut stack, NOW).iter().map(|answer| answer.len).sum();
+    assert_eq!(sent, 200);
+    client.after(1).send(&mut stack, NOW, TcpControl::Fin, &[]);
+    service.order(Order::Resume(flow));
+    service.order(Order::Close(flow));
+    poll(&mut stack, NOW);
+    let ack = client.ack.map(|ack| ack.wrapping_add(200));
+    let full = Raw { window: 0, ack, ..client.after(2) };
+    full.send(&mut stack, NOW, TcpControl::None, &[]);
+    let open = Raw { window: 200, ..full };
+    let answers = open.send(&mut stack, NOW, TcpControl::None, &[]);
+    let sent: usize = answers.iter().map(|answer| answer.len).sum();
+    assert_eq!(sent, 100, "{answers:?}");
+    assert!(answers.iter().any(|answer| answer.control == TcpControl::Fin), "{answers:?}");
+}

@@ -113,6 +113,8 @@ pub(super) struct Copies {
     led: Option<(NodeIndex, LogCopy)>,
     /// Since when that one has been, and where its log was then.
     led_since: (Instant, LogPosition),
+    /// Frames take no time: a copy can become whole, and be served, in one moment.
+    timeless: bool,
     /// When an active node last had each in its in-sync set, and which.
     member_at: Vec<Instant>,
     member_of: Vec<Option<NodeIndex>>,
@@ -151,6 +153,7 @@ impl Copies {
             led_since: (Instant::ZERO, LogPosition::default()),
             member_at: vec![Instant::ZERO; plan.nodes.len()],
             member_of: vec![None; plan.nodes.len()],
+            timeless: plan.one_way().is_zero(),
             excuses: Excuses::new(plan.settling(), overlap_max, plan.nodes.len()),
             judged: programs.collect(),
             tally: StreamTally::default(),
@@ -270,7 +273,8 @@ impl Copies {
                 *leader != index && !is_member(world, copy, index)
             };
             let mut broken = None;
-            if worth != Some(Protection::InSync) {
+            let is_whole = worth == Some(Protection::InSync);
+            if !is_whole && !(self.timeless && worth == Some(Protection::Stale)) {
                 let what = format!("node {} ({cause}), {worth:?}", index.0 + 1);
                 broken = Some(("a copy was served that is not whole", what));
             }

@@ -57,8 +57,11 @@ pub(super) struct Referee {
     overlap_max: Duration,
     /// How long the last words of a node may be on their way.
     flight_max: Duration,
-    /// How long it takes until beats have told what copies are worth after a takeover; until then ranks may differ.
+    /// How long it takes until beats have told what copies are worth, after a takeover or when a follower is left behind;
+    /// until then ranks may differ.
     told_within: Duration,
+    /// When a node was last missed by another.
+    missed_at: Instant,
     /// How long a place may stay vacant with a healthy node waiting.
     vacancy_max: Duration,
     preempt: Option<Duration>,
@@ -99,6 +102,7 @@ impl Referee {
                 Some(_) => plan.interval * 3 + round_trip * 2,
                 None => Duration::ZERO,
             },
+            missed_at: Instant::ZERO,
             vacancy_max: plan.settling(),
             preempt: plan.preempt,
             wire,
@@ -171,6 +175,7 @@ impl Referee {
             WorldEventKind::Reported(Event::PeerUp { peer }) => {
                 self.check_life(event.at, node.0, usize::from(peer.get()) - 1);
             }
+            WorldEventKind::Reported(Event::PeerDown { .. }) => self.missed_at = event.at,
             WorldEventKind::Reported(Event::Isolated) => {
                 if let Some(reign) = &mut self.reigns[node.0] {
                     reign.isolated = true;
@@ -299,8 +304,11 @@ impl Referee {
     /// one that heard of it.
     fn check_term(&mut self, at: Instant, node: usize, term: Term) {
         let Some((other, before)) = self.began.insert(term, (node, at)) else { return };
-        let mut others = self.began.range(..term).map(|(_, &(_, at))| at);
-        if others.any(|earlier| before.saturating_since(earlier) < self.told_within) {
+        let others = self.began.range(..term).map(|(_, &(_, at))| at);
+        if others
+            .chain([self.missed_at])
+            .any(|earlier| before.saturating_since(earlier) < self.told_within)
+        {
             return;
         }
         let calm = |node| self.is_calm(self.calm.disturbed_at(node, at), at);
