@@ -303,6 +303,8 @@ fn socket() -> tcp::Socket<'static> {
     let mut socket = tcp::Socket::new(buffer(), buffer());
     // An entry waits for nothing.
     socket.set_nagle_enabled(false);
+    // Nor for a congestion window that a lost burst has shut: no more than 64 KiB are on their way, on one link.
+    socket.set_congestion_control(tcp::CongestionControl::None);
     socket.set_ack_delay(None);
     socket.set_timeout(Some(UNHEARD_MAX.into()));
     socket

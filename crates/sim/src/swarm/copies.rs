@@ -115,9 +115,10 @@ pub(super) struct Copies {
     led_since: (Instant, LogPosition),
     /// Frames take no time: a copy can become whole, and be served, in one moment.
     timeless: bool,
-    /// When an active node last had each in its in-sync set, and which.
+    /// Who was in the middle of a turn at the last look: what is known of them is old.
+    untold: Vec<bool>,
+    /// When an active node last had each in its in-sync set.
     member_at: Vec<Instant>,
-    member_of: Vec<Option<NodeIndex>>,
     excuses: Excuses,
     /// Losses, and bytes of keep-alives, that were judged, of each program.
     judged: Vec<Vec<(usize, usize)>>,
@@ -152,8 +153,8 @@ impl Copies {
             led: None,
             led_since: (Instant::ZERO, LogPosition::default()),
             member_at: vec![Instant::ZERO; plan.nodes.len()],
-            member_of: vec![None; plan.nodes.len()],
             timeless: plan.one_way().is_zero(),
+            untold: vec![false; plan.nodes.len()],
             excuses: Excuses::new(plan.settling(), overlap_max, plan.nodes.len()),
             judged: programs.collect(),
             tally: StreamTally::default(),
@@ -215,6 +216,9 @@ impl Copies {
             self.excuse(world.now(), Excuse::Split);
         }
         // What a node has done, but not come to tell, it has not done.
+        for index in world.nodes().filter(|&index| world.state(index) == NodeState::Running) {
+            self.untold[index.0] = world.is_interrupted(index);
+        }
         for index in world.nodes().filter(|&index| !world.is_interrupted(index)) {
             self.copies[index.0] = world.copy(index);
             let copy = self.copies[index.0].as_ref();
@@ -234,13 +238,11 @@ impl Copies {
                 self.led = Some((index, copy.clone()));
                 for node in world.nodes().filter(|&node| is_member(world, copy, node)) {
                     self.member_at[node.0] = world.now();
-                    self.member_of[node.0] = Some(index);
                 }
             }
         }
         broken
             .or_else(|| self.member_lacks(world))
-            .or_else(|| self.outlived(world))
             .or_else(|| self.digests_differ(world))
             .or_else(|| self.judge_streams(world))
     }
@@ -270,11 +272,13 @@ impl Copies {
         let before = history(self.copies[index.0].as_ref());
         if before.is_some() && before == history(world.copy(index).as_ref()) {
             let dropped = |(leader, copy): &&(NodeIndex, LogCopy)| {
-                *leader != index && !is_member(world, copy, index)
+                *leader != index && !is_member(world, copy, index) && !self.untold[leader.0]
             };
             let mut broken = None;
             let is_whole = worth == Some(Protection::InSync);
-            if !is_whole && !(self.timeless && worth == Some(Protection::Stale)) {
+            let may_be =
+                worth == Some(Protection::Stale) && (self.timeless || self.untold[index.0]);
+            if !is_whole && !may_be {
                 let what = format!("node {} ({cause}), {worth:?}", index.0 + 1);
                 broken = Some(("a copy was served that is not whole", what));
             }
@@ -338,33 +342,6 @@ impl Copies {
         let (index, what) = lacking.next()?;
         let what = format!("node {} of node {}: {what}", index.0 + 1, leader.0 + 1);
         Some(("a follower in sync lacks what has left", what))
-    }
-
-    /// Whoever was in sync with a leader is so no more once it could hear that another leads, unless that one says so too.
-    fn outlived(&self, world: &World) -> Option<Broken> {
-        let now = world.now();
-        let (leader, _) = self.led.as_ref().filter(|&&(leader, _)| serves(world, leader))?;
-        let (led_since, _) = self.led_since;
-        // Of two that were active, each had followers of its own.
-        if now - led_since <= self.told_within || self.excuses.split_since(led_since) {
-            return None;
-        }
-        let hears = |node: NodeIndex| {
-            now - self.calm.disturbed_at(node.0, now) > self.told_within
-                && now - self.calm.delayed_at(node.0, now) > self.told_within
-        };
-        let outlives = |node: &NodeIndex| {
-            let since_before = |since: Instant| since <= led_since;
-            self.in_sync_since[node.0].is_some_and(since_before)
-                && self.member_at[node.0] < led_since
-                && self.member_of[node.0].is_some_and(|before| before != *leader)
-                && world.state(*node) == NodeState::Running
-                && node != leader
-                && hears(*node)
-        };
-        let node = world.nodes().find(outlives).filter(|_| hears(*leader))?;
-        let what = format!("node {}, node {} leads", node.0 + 1, leader.0 + 1);
-        Some(("a copy outlived its leader", what))
     }
 
     /// Somebody who was left behind, and could know by now, has taken over in place of a member of the set.
