@@ -113,10 +113,8 @@ pub(super) struct Copies {
     led: Option<(NodeIndex, LogCopy)>,
     /// Since when that one has been, and where its log was then.
     led_since: (Instant, LogPosition),
-    /// Frames take no time: a copy can become whole, and be served, in one moment.
-    timeless: bool,
-    /// Who was in the middle of a turn at the last look: what is known of them is old.
-    untold: Vec<bool>,
+    /// Who became active last: nothing is known of its copy before it has come to the end of a turn.
+    latest: Option<NodeIndex>,
     /// When an active node last had each in its in-sync set.
     member_at: Vec<Instant>,
     excuses: Excuses,
@@ -153,8 +151,7 @@ impl Copies {
             led: None,
             led_since: (Instant::ZERO, LogPosition::default()),
             member_at: vec![Instant::ZERO; plan.nodes.len()],
-            timeless: plan.one_way().is_zero(),
-            untold: vec![false; plan.nodes.len()],
+            latest: None,
             excuses: Excuses::new(plan.settling(), overlap_max, plan.nodes.len()),
             judged: programs.collect(),
             tally: StreamTally::default(),
@@ -216,9 +213,6 @@ impl Copies {
             self.excuse(world.now(), Excuse::Split);
         }
         // What a node has done, but not come to tell, it has not done.
-        for index in world.nodes().filter(|&index| world.state(index) == NodeState::Running) {
-            self.untold[index.0] = world.is_interrupted(index);
-        }
         for index in world.nodes().filter(|&index| !world.is_interrupted(index)) {
             self.copies[index.0] = world.copy(index);
             let copy = self.copies[index.0].as_ref();
@@ -230,7 +224,10 @@ impl Copies {
                 let since = &mut since[index.0];
                 *since = since.or(Some(world.now())).filter(|_| holds);
             }
-            if let Some(copy) = self.copies[index.0].as_ref().filter(|_| serves(world, index)) {
+            let is_outdone =
+                self.latest.is_some_and(|latest| latest != index && serves(world, latest));
+            let leads = serves(world, index) && !is_outdone;
+            if let Some(copy) = self.copies[index.0].as_ref().filter(|_| leads) {
                 if self.led.as_ref().is_none_or(|&(leader, _)| leader != index) {
                     let position = copy.point.map_or(LogPosition::default(), |it| it.position);
                     self.led_since = (world.now(), position);
@@ -250,6 +247,7 @@ impl Copies {
     /// Whoever takes over goes on with the log, or nobody could have.
     fn note_activation(&mut self, world: &World, index: NodeIndex, cause: Cause) -> Option<Broken> {
         let now = world.now();
+        let latest = self.latest.replace(index);
         if self.led.is_some() {
             self.excuses.change(now);
         }
@@ -272,12 +270,12 @@ impl Copies {
         let before = history(self.copies[index.0].as_ref());
         if before.is_some() && before == history(world.copy(index).as_ref()) {
             let dropped = |(leader, copy): &&(NodeIndex, LogCopy)| {
-                *leader != index && !is_member(world, copy, index) && !self.untold[leader.0]
+                *leader != index && !is_member(world, copy, index) && latest == Some(*leader)
             };
             let mut broken = None;
             let is_whole = worth == Some(Protection::InSync);
-            let may_be =
-                worth == Some(Protection::Stale) && (self.timeless || self.untold[index.0]);
+            // Whoever led last finds, all of a sudden, that nobody has led since.
+            let may_be = latest == Some(index) && worth == Some(Protection::Stale);
             if !is_whole && !may_be {
                 let what = format!("node {} ({cause}), {worth:?}", index.0 + 1);
                 broken = Some(("a copy was served that is not whole", what));
