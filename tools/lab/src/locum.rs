@@ -32,11 +32,19 @@ pub struct Config {
     pub heartbeat_tap: bool,
     /// `replication.enabled`.
     pub replication: bool,
+    /// Whether every frame is recorded, which costs more than locum does: not where that is measured.
+    pub recorded: bool,
 }
 
 impl Default for Config {
     fn default() -> Config {
-        Config { mac: MacMode::Virtual, heartbeat: None, heartbeat_tap: false, replication: true }
+        Config {
+            mac: MacMode::Virtual,
+            heartbeat: None,
+            heartbeat_tap: false,
+            replication: true,
+            recorded: true,
+        }
     }
 }
 
@@ -60,7 +68,7 @@ impl Config {
     }
 }
 
-/// A group of nodes, with a recording of every frame that each of them sends.
+/// A group of nodes, with a recording of every frame that each of them sends unless [`Config::recorded`] says otherwise.
 #[derive(Debug)]
 pub struct Group<'lab> {
     lab: &'lab Lab,
@@ -76,7 +84,7 @@ pub struct Group<'lab> {
 pub type Expected<'a> = (u8, &'a str);
 
 impl<'lab> Group<'lab> {
-    /// Writes key, configuration and web site, starts the recordings, but no node yet.
+    /// Writes key, configuration and web site, starts the recordings if there are to be any, but no node yet.
     ///
     /// # Errors
     /// When `locum keygen` or tcpdump fail.
@@ -86,11 +94,12 @@ impl<'lab> Group<'lab> {
         let mut captures = Vec::new();
         for node in lab.nodes() {
             config.file(lab, node.id()).write()?;
-            let mut recorded = vec![node.capture("tap0")?];
-            if config.heartbeat_tap {
-                recorded.push(node.capture("hb0")?);
-            }
-            captures.push(recorded);
+            let taps: &[&str] = match (config.recorded, config.heartbeat_tap) {
+                (false, _) => &[],
+                (true, false) => &["tap0"],
+                (true, true) => &["tap0", "hb0"],
+            };
+            captures.push(taps.iter().map(|tap| node.capture(tap)).collect::<Result<_>>()?);
         }
         let nodes = lab.nodes().iter().map(|_| None).collect();
         Ok(Group { lab, locum, mac: config.mac, nodes, captures, frozen: BTreeSet::new() })

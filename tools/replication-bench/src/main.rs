@@ -86,7 +86,7 @@ fn run(args: &Args) -> Result<()> {
     let labs = [Lab::new("plain", Topology::default())?, Lab::new("copied", Topology::default())?];
     let mut groups = Vec::new();
     for (lab, replication) in labs.iter().zip([false, true]) {
-        let config = Config { replication, ..Config::default() };
+        let config = Config { replication, recorded: false, ..Config::default() };
         let group = Group::start(lab, &binary, &config)?;
         group.wait_steady()?;
         if replication {
