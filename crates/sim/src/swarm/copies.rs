@@ -115,6 +115,9 @@ pub(super) struct Copies {
     led_since: (Instant, LogPosition),
     /// Who became active last: nothing is known of its copy before it has come to the end of a turn.
     latest: Option<NodeIndex>,
+    /// When that was, and who had been before that moment.
+    latest_at: Instant,
+    latest_before: Option<NodeIndex>,
     /// When an active node last had each in its in-sync set.
     member_at: Vec<Instant>,
     excuses: Excuses,
@@ -152,6 +155,8 @@ impl Copies {
             led_since: (Instant::ZERO, LogPosition::default()),
             member_at: vec![Instant::ZERO; plan.nodes.len()],
             latest: None,
+            latest_at: Instant::ZERO,
+            latest_before: None,
             excuses: Excuses::new(plan.settling(), overlap_max, plan.nodes.len()),
             judged: programs.collect(),
             tally: StreamTally::default(),
@@ -247,7 +252,11 @@ impl Copies {
     /// Whoever takes over goes on with the log, or nobody could have.
     fn note_activation(&mut self, world: &World, index: NodeIndex, cause: Cause) -> Option<Broken> {
         let now = world.now();
-        let latest = self.latest.replace(index);
+        if std::mem::replace(&mut self.latest_at, now) != now {
+            self.latest_before = self.latest;
+        }
+        self.latest = Some(index);
+        let latest = self.latest_before;
         if self.led.is_some() {
             self.excuses.change(now);
         }
