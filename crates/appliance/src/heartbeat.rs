@@ -252,6 +252,13 @@ impl HeartbeatHalf {
         self.monitor.active_peer()
     }
 
+    /// Says whether this node is active and hears nobody.
+    pub fn set_isolated(&mut self, now: Instant, isolated: bool) {
+        if isolated != self.monitor.is_isolated() {
+            self.handle(now, Input::Isolated(isolated));
+        }
+    }
+
     /// Whether another node has led since this one did.
     pub fn succeeded(&self) -> Succeeded {
         self.monitor.succeeded()

@@ -68,8 +68,6 @@ pub struct Node {
     service_has_more: bool,
     /// The first announcement is to leave, before the beats.
     announcing: bool,
-    /// Whether it knows that this node is isolated.
-    isolated: bool,
 }
 
 impl Node {
@@ -95,7 +93,6 @@ impl Node {
             health: Health::Ok,
             service_has_more: false,
             announcing: false,
-            isolated: false,
         })
     }
 
@@ -163,7 +160,7 @@ impl Node {
         }
         self.service_has_more = self.service.poll(now);
         self.report_position(now);
-        self.report_isolation(now);
+        self.heartbeat.set_isolated(now, self.service.is_isolated(now));
         let sighted = self.report_sightings(now);
         self.service_has_more || sighted
     }
@@ -259,13 +256,6 @@ impl Node {
     fn report_position(&mut self, now: Instant) {
         let (position, until) = (self.service.position(), self.service.position_until());
         self.heartbeat.handle(now, Input::Position { position, until });
-    }
-
-    fn report_isolation(&mut self, now: Instant) {
-        let isolated = self.service.is_isolated(now);
-        if std::mem::replace(&mut self.isolated, isolated) != isolated {
-            self.heartbeat.handle(now, Input::Isolated(isolated));
-        }
     }
 
     fn report_health(&mut self, now: Instant) {

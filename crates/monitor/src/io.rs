@@ -38,8 +38,8 @@ pub enum Input {
     /// Frames for this node wait to be read: whoever reads them is busy with something else. Told at least once
     /// an interval as long as that is so.
     Deaf,
-    /// This node hears nobody on the service link since its start, or since a peer fell silent, or it does again: while it is active and
-    /// isolated, clients are not with it.
+    /// This node hears nobody on the service link since its start, or since a peer fell silent, or it does again: while
+    /// it is active and isolated, clients are not with it.
     Isolated(bool),
     /// Somebody else spoke for a service address.
     Rival,

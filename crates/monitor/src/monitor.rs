@@ -234,6 +234,11 @@ impl Monitor {
         self.active_peer
     }
 
+    /// Whether this node was told to be isolated.
+    pub fn is_isolated(&self) -> bool {
+        self.isolated
+    }
+
     /// Whether another node has led since this one did. It stays as it was while this node is active: that is what
     /// it claimed by.
     pub fn succeeded(&self) -> Succeeded {

@@ -22,9 +22,6 @@ impl<D: Device> Stack<D> {
     /// is looked at again in time.
     pub(crate) fn serve(&mut self, now: Instant, key: Key) {
         let told = self.deliver(now, key);
-        if let Some(flow) = self.table.get_mut(key) {
-            flow.finish_sending();
-        }
         let sent = self.transmit(now, key);
         self.nudge_client(now, key, sent);
         self.record_received(now, key);
@@ -48,6 +45,7 @@ impl<D: Device> Stack<D> {
     /// Sends what a flow has to send, as far as there is room; true if something was sent.
     fn transmit(&mut self, now: Instant, key: Key) -> bool {
         let Some(flow) = self.table.get_mut(key) else { return false };
+        flow.finish_sending();
         let mut sent = false;
         for _ in 0..PACKETS_MAX {
             let result = self.interface.poll_egress(now.into(), &mut self.device, &mut flow.set);

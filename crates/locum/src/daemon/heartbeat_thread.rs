@@ -36,8 +36,6 @@ pub(super) struct HeartbeatThread {
     pub(super) pending_will: Option<Will>,
     pub(super) reported_health: Health,
     pub(super) stack_hung: bool,
-    /// Whether it knows that this node is isolated.
-    pub(super) isolated: bool,
     /// The stack thread is to speak first: until then, or until it has, beats wait.
     pub(super) held_until: Option<Instant>,
 }
@@ -60,7 +58,7 @@ impl HeartbeatThread {
         self.watch_stack(Clock.now());
         self.mind_deafness(Clock.now());
         self.report_position(Clock.now());
-        self.report_isolation(Clock.now());
+        self.half.set_isolated(Clock.now(), self.words.is_isolated());
         self.half.end_turn(Clock.now());
         // Before the offer leaves: the successor may answer at once.
         if self.words.set_handing_over(self.half.is_handing_over()) {
@@ -165,13 +163,6 @@ impl HeartbeatThread {
     fn report_position(&mut self, now: Instant) {
         let (position, until) = self.words.position();
         self.half.handle(now, Input::Position { position, until });
-    }
-
-    fn report_isolation(&mut self, now: Instant) {
-        let isolated = self.words.is_isolated();
-        if std::mem::replace(&mut self.isolated, isolated) != isolated {
-            self.half.handle(now, Input::Isolated(isolated));
-        }
     }
 
     fn report_health(&mut self, now: Instant) {

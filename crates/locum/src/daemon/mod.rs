@@ -119,7 +119,6 @@ fn work(config: &Config, links: Links, will_writer: Option<WillWriter>) -> anyho
         pending_will: None,
         reported_health: Health::Ok,
         stack_hung: false,
-        isolated: false,
         held_until: None,
     };
     let control = ControlThread::new(

@@ -197,38 +197,54 @@ impl<'c> Many<'c> {
 const LIST_ENDS: [&str; 2] = ["LEFT", "RIGHT"];
 const SORTED_ENDS: [&str; 2] = ["MIN", "MAX"];
 
-/// Takes from the first list that is there; says whether there was one.
-fn take_many(call: &mut Call<'_>, many: Many<'_>) -> Result<bool, Failure> {
+/// Takes from a key, and replies what was there; says whether anything was.
+type Take = fn(&mut Call<'_>, &[u8], End, usize) -> Result<bool, Failure>;
+
+/// Takes from the first key that has something; says whether there was one.
+fn take_many(call: &mut Call<'_>, many: Many<'_>, take: Take) -> Result<bool, Failure> {
     for key in many.keys.iter() {
-        if !call.may_take(key) {
-            continue;
-        }
-        let items = take(call, key, many.end, many.count)?;
-        if !items.is_empty() {
-            let out = call.out();
-            out.array(2);
-            out.bulk(key);
-            out.bulks(items.iter().map(|item| &**item));
+        if call.may_take(key) && take(call, key, many.end, many.count)? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-pub(super) fn lmpop(call: &mut Call<'_>) -> Outcome {
-    let many = Many::read(call, 1, LIST_ENDS)?;
-    if !take_many(call, many)? {
+/// Without waiting.
+fn pop_many(call: &mut Call<'_>, ends: [&str; 2], take: Take) -> Outcome {
+    let many = Many::read(call, 1, ends)?;
+    if !take_many(call, many, take)? {
         call.out().null_array();
     }
     Ok(())
 }
 
-pub(super) fn blmpop(call: &mut Call<'_>) -> Outcome {
-    let many = Many::read(call, 2, LIST_ENDS)?;
-    if take_many(call, many)? {
+fn pop_many_or_wait(call: &mut Call<'_>, ends: [&str; 2], take: Take) -> Outcome {
+    let many = Many::read(call, 2, ends)?;
+    if take_many(call, many, take)? {
         return Ok(());
     }
     call.wait(many.keys.iter(), many.timeout, InVain::NullArray)
+}
+
+fn take_items(call: &mut Call<'_>, key: &[u8], end: End, count: usize) -> Result<bool, Failure> {
+    let items = take(call, key, end, count)?;
+    if items.is_empty() {
+        return Ok(false);
+    }
+    let out = call.out();
+    out.array(2);
+    out.bulk(key);
+    out.bulks(items.iter().map(|item| &**item));
+    Ok(true)
+}
+
+pub(super) fn lmpop(call: &mut Call<'_>) -> Outcome {
+    pop_many(call, LIST_ENDS, take_items)
+}
+
+pub(super) fn blmpop(call: &mut Call<'_>) -> Outcome {
+    pop_many_or_wait(call, LIST_ENDS, take_items)
 }
 
 /// A member and its score.
@@ -316,41 +332,27 @@ pub(super) fn bzpopmax(call: &mut Call<'_>) -> Outcome {
     blocking_pop_sorted(call, End::Right)
 }
 
-/// Takes from the first sorted set that is there; says whether there was one.
-fn take_many_sorted(call: &mut Call<'_>, many: Many<'_>) -> Result<bool, Failure> {
-    for key in many.keys.iter() {
-        if !call.may_take(key) {
-            continue;
-        }
-        let taken = take_sorted(call, key, many.end, many.count)?;
-        if !taken.is_empty() {
-            let out = call.out();
-            out.array(2);
-            out.bulk(key);
-            out.array(taken.len());
-            for (member, score) in taken {
-                out.array(2);
-                out.bulk(&member);
-                out.double(score);
-            }
-            return Ok(true);
-        }
+fn take_members(call: &mut Call<'_>, key: &[u8], end: End, count: usize) -> Result<bool, Failure> {
+    let taken = take_sorted(call, key, end, count)?;
+    if taken.is_empty() {
+        return Ok(false);
     }
-    Ok(false)
+    let out = call.out();
+    out.array(2);
+    out.bulk(key);
+    out.array(taken.len());
+    for (member, score) in taken {
+        out.array(2);
+        out.bulk(&member);
+        out.double(score);
+    }
+    Ok(true)
 }
 
 pub(super) fn zmpop(call: &mut Call<'_>) -> Outcome {
-    let many = Many::read(call, 1, SORTED_ENDS)?;
-    if !take_many_sorted(call, many)? {
-        call.out().null_array();
-    }
-    Ok(())
+    pop_many(call, SORTED_ENDS, take_members)
 }
 
 pub(super) fn bzmpop(call: &mut Call<'_>) -> Outcome {
-    let many = Many::read(call, 2, SORTED_ENDS)?;
-    if take_many_sorted(call, many)? {
-        return Ok(());
-    }
-    call.wait(many.keys.iter(), many.timeout, InVain::NullArray)
+    pop_many_or_wait(call, SORTED_ENDS, take_members)
 }
