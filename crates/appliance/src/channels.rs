@@ -5,6 +5,7 @@
 
 mod repeats;
 
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use locum_gate::frame::{Body, View};
@@ -72,7 +73,8 @@ pub(crate) struct Channels {
 impl Channels {
     pub(crate) fn new(config: &NodeConfig, with: &Replication, seed: u64, now: Instant) -> Self {
         let identity = config.identity.clone();
-        let mut frames = FrameQueue::new(config.mtu, FRAMES_MAX);
+        let frames = FrameQueue::new(config.mtu, FRAMES_MAX);
+        let mut frames = if with.segmentation { frames.with_segmentation() } else { frames };
         let interface = node_interface(&identity, seed, &mut frames, now);
         let mut sockets = SocketSet::new(Vec::new());
         // One more than peers: one may be on its way out while its peer is back already.
@@ -264,12 +266,16 @@ impl Channels {
         sockets.into_iter().chain(again).min()
     }
 
-    /// Hands the oldest frame to transmit to `send`.
-    pub(crate) fn poll_transmit<R>(&mut self, mut send: impl FnMut(&[u8]) -> R) -> Option<R> {
+    /// Hands the oldest frame to transmit to `send`, and into what segments the link is to cut it.
+    pub(crate) fn poll_transmit<R>(
+        &mut self,
+        mut send: impl FnMut(&[u8], Option<NonZeroU16>) -> R,
+    ) -> Option<R> {
         loop {
             let guard = &self.guard;
-            let sent =
-                self.frames.pop_transmit(|frame| guard.permits(frame).then(|| send(frame)))?;
+            let sent = self.frames.pop_transmit_uncut(|frame, segment_size| {
+                guard.permits(frame).then(|| send(frame, segment_size))
+            })?;
             if sent.is_some() {
                 return sent;
             }

@@ -58,6 +58,8 @@ pub struct Replication {
     pub prefer: Prefer,
     /// After so many entries followers compare a part of their services' state with the active node's.
     pub compare_every: u64,
+    /// Whether the link cuts TCP frames that are longer than its MTU.
+    pub segmentation: bool,
 }
 
 impl Replication {

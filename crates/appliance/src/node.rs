@@ -1,6 +1,7 @@
 //! Both halves as one sans-IO node: what the simulator, the demo and in-process tests run.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use locum_gate::{Identity, Steer, steer};
@@ -172,14 +173,16 @@ impl Node {
         self.carry_announcement(now);
     }
 
-    /// Hands the oldest frame to transmit to `send`, if `now` still allows it to leave.
+    /// Hands the oldest frame to transmit to `send`, if `now` still allows it to leave, and into what segments
+    /// the link is to cut it: see [`ServiceHalf::poll_replication`].
     pub fn poll_transmit<R>(
         &mut self,
         now: Instant,
-        mut send: impl FnMut(Port, &[u8]) -> R,
+        mut send: impl FnMut(Port, &[u8], Option<NonZeroU16>) -> R,
     ) -> Option<R> {
         if self.announcing {
-            let announced = self.service.poll_transmit(now, |frame| send(Port::Service, frame));
+            let announced =
+                self.service.poll_transmit(now, |frame| send(Port::Service, frame, None));
             if announced.is_some() {
                 return announced;
             }
@@ -187,15 +190,17 @@ impl Node {
         }
         // An offer leaves when everything else has: what the successor takes over must be all there is.
         if !self.service.is_draining(now)
-            && let Some(result) = self.heartbeat.poll_transmit(&mut send)
+            && let Some(result) =
+                self.heartbeat.poll_transmit(|port, frame| send(port, frame, None))
         {
             return Some(result);
         }
-        let replication = self.service.poll_replication(|frame| send(Port::Service, frame));
+        let replication =
+            self.service.poll_replication(|frame, size| send(Port::Service, frame, size));
         if replication.is_some() {
             return replication;
         }
-        self.service.poll_transmit(now, |frame| send(Port::Service, frame))
+        self.service.poll_transmit(now, |frame| send(Port::Service, frame, None))
     }
 
     /// The oldest notice for the embedding.

@@ -6,6 +6,7 @@
 mod status;
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::time::Duration;
 
 use locum_replica::{
@@ -561,7 +562,10 @@ impl Replicator {
         }
     }
 
-    pub(crate) fn poll_transmit<R>(&mut self, send: impl FnMut(&[u8]) -> R) -> Option<R> {
+    pub(crate) fn poll_transmit<R>(
+        &mut self,
+        send: impl FnMut(&[u8], Option<NonZeroU16>) -> R,
+    ) -> Option<R> {
         self.channels.poll_transmit(send)
     }
 

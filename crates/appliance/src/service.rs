@@ -1,6 +1,7 @@
 //! The service half of a node: the stack behind its gate, between two queues of frames.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -301,10 +302,15 @@ impl ServiceHalf {
         &mut self.stack
     }
 
-    /// Hands the oldest frame for other nodes to `send`: those that are relayed, then those of the channels.
-    pub fn poll_replication<R>(&mut self, mut send: impl FnMut(&[u8]) -> R) -> Option<R> {
+    /// Hands the oldest frame for other nodes to `send`: those that are relayed, then those of the channels. If
+    /// [`Replication::segmentation`](crate::Replication::segmentation) promises it, the link is to cut a long one
+    /// into segments of so many bytes.
+    pub fn poll_replication<R>(
+        &mut self,
+        mut send: impl FnMut(&[u8], Option<NonZeroU16>) -> R,
+    ) -> Option<R> {
         if let Some(frame) = self.relayed.pop_front() {
-            return Some(send(&frame));
+            return Some(send(&frame, None));
         }
         self.replicator.as_mut()?.poll_transmit(send)
     }

@@ -78,6 +78,7 @@ fn config(id: u8) -> NodeConfig {
             buffer: 1 << 20,
             prefer: Prefer::Availability,
             compare_every: 1_000,
+            segmentation: false,
         }),
     }
 }
@@ -96,10 +97,10 @@ fn converse(
         leader.half.poll(*now);
         leader.half.note_turn(Duration::from_micros(now.as_micros() % 1_000));
         follower.half.poll(*now);
-        while let Some(frame) = leader.half.poll_replication(<[u8]>::to_vec) {
+        while let Some(frame) = leader.half.poll_replication(|frame, _| frame.to_vec()) {
             follower.half.push_replication(&frame);
         }
-        while let Some(frame) = follower.half.poll_replication(<[u8]>::to_vec) {
+        while let Some(frame) = follower.half.poll_replication(|frame, _| frame.to_vec()) {
             leader.half.push_replication(&frame);
         }
     }

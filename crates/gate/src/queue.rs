@@ -4,12 +4,15 @@
 //! out; buffers are pooled, so a frame costs no allocation once the pool is warm.
 
 use std::collections::VecDeque;
+use std::num::{NonZeroU16, NonZeroUsize};
 
-use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
+use smoltcp::phy::{self, Checksum, Device, DeviceCapabilities, Medium, PacketMeta};
 use smoltcp::time::Instant as SmolInstant;
 
 /// Ethernet header, and one VLAN tag that a trunk port may leave on.
 const HEADER_LEN: usize = 14 + 4;
+/// The longest frame that a link is asked to cut: what a kernel takes at once.
+const UNCUT_LEN_MAX: NonZeroUsize = NonZeroUsize::new(u16::MAX as usize).unwrap();
 
 /// Frames that found no room, per direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -35,13 +38,22 @@ pub struct FrameQueue {
     counters: QueueCounters,
 }
 
+#[derive(Debug)]
+struct Queued {
+    bytes: Vec<u8>,
+    /// For a link that cuts TCP frames: the most payload of a segment.
+    segment_size: Option<NonZeroU16>,
+}
+
 /// One direction: frames in order, and the buffers of frames that are done with.
 #[derive(Debug)]
 struct Lane {
-    frames: VecDeque<Vec<u8>>,
+    frames: VecDeque<Queued>,
     pool: Vec<Vec<u8>>,
     depth: usize,
     frame_len_max: usize,
+    /// Of frames that need not be cut, for a link that cuts.
+    segment_size: Option<NonZeroU16>,
 }
 
 impl Lane {
@@ -51,6 +63,7 @@ impl Lane {
             pool: Vec::with_capacity(depth),
             depth,
             frame_len_max,
+            segment_size: None,
         }
     }
 
@@ -59,11 +72,32 @@ impl Lane {
     }
 
     /// Queues a frame that `fill` writes into an empty buffer.
-    fn push_with<R>(&mut self, fill: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-        let mut buffer = self.pool.pop().unwrap_or_else(|| Vec::with_capacity(self.frame_len_max));
-        let result = fill(&mut buffer);
-        self.frames.push_back(buffer);
+    fn push_with<R>(
+        &mut self,
+        segment_size: Option<NonZeroU16>,
+        fill: impl FnOnce(&mut Vec<u8>) -> R,
+    ) -> R {
+        let mut bytes = self.pool.pop().unwrap_or_else(|| Vec::with_capacity(self.frame_len_max));
+        let result = fill(&mut bytes);
+        let segment_size = segment_size.or(self.segment_size);
+        self.frames.push_back(Queued { bytes, segment_size });
         result
+    }
+
+    fn push(&mut self, frame: &[u8]) {
+        self.push_with(None, |buffer| buffer.extend_from_slice(frame));
+    }
+
+    /// Takes the frame at `index`, shows it to `look`, and recycles it.
+    fn take<R>(
+        &mut self,
+        index: usize,
+        look: impl FnOnce(&mut [u8], Option<NonZeroU16>) -> R,
+    ) -> Option<R> {
+        let Queued { mut bytes, segment_size } = self.frames.remove(index)?;
+        let result = look(&mut bytes, segment_size);
+        recycle(&mut self.pool, bytes);
+        Some(result)
     }
 }
 
@@ -89,6 +123,17 @@ impl FrameQueue {
         }
     }
 
+    /// For a link that cuts TCP frames longer than the MTU, and fills in the checksums of TCP: see
+    /// [`FrameQueue::pop_transmit_uncut`]. One 64 KiB frame costs little more than one of 1500 bytes.
+    #[must_use]
+    pub fn with_segmentation(mut self) -> Self {
+        self.capabilities.segmentation.tcpv4 = Some(UNCUT_LEN_MAX);
+        self.capabilities.segmentation.tcpv6 = Some(UNCUT_LEN_MAX);
+        self.capabilities.checksum.tcp = Checksum::Rx;
+        self.tx.segment_size = Some(NonZeroU16::MAX);
+        self
+    }
+
     /// Queues a received frame; false if it was dropped, and counted, for want of room.
     pub fn push(&mut self, frame: &[u8]) -> bool {
         if frame.len() > self.rx.frame_len_max {
@@ -99,7 +144,7 @@ impl FrameQueue {
             self.counters.rx_full += 1;
             return false;
         }
-        self.rx.push_with(|buffer| buffer.extend_from_slice(frame));
+        self.rx.push(frame);
         true
     }
 
@@ -108,7 +153,7 @@ impl FrameQueue {
         if self.tx_has_no_room() {
             return false;
         }
-        self.tx.push_with(|buffer| buffer.extend_from_slice(frame));
+        self.tx.push(frame);
         true
     }
 
@@ -119,10 +164,16 @@ impl FrameQueue {
 
     /// As [`FrameQueue::pop_transmit`], for a sender that changes the frame on its way out.
     pub fn pop_transmit_mut<R>(&mut self, send: impl FnOnce(&mut [u8]) -> R) -> Option<R> {
-        let mut buffer = self.tx.frames.pop_front()?;
-        let result = send(&mut buffer);
-        recycle(&mut self.tx.pool, buffer);
-        Some(result)
+        self.tx.take(0, |frame, _| send(frame))
+    }
+
+    /// As [`FrameQueue::pop_transmit`], for a queue [`with_segmentation`](FrameQueue::with_segmentation): if it is a
+    /// TCP frame, its checksum is to be filled in, and its segments may have so much payload.
+    pub fn pop_transmit_uncut<R>(
+        &mut self,
+        send: impl FnOnce(&[u8], Option<NonZeroU16>) -> R,
+    ) -> Option<R> {
+        self.tx.take(0, |frame, segment_size| send(frame, segment_size))
     }
 
     /// Takes the oldest frame to transmit that is `wanted`, and leaves those before it where they are.
@@ -131,19 +182,13 @@ impl FrameQueue {
         wanted: impl Fn(&[u8]) -> bool,
         send: impl FnOnce(&mut [u8]) -> R,
     ) -> Option<R> {
-        let index = self.tx.frames.iter().position(|frame| wanted(frame))?;
-        let mut buffer = self.tx.frames.remove(index)?;
-        let result = send(&mut buffer);
-        recycle(&mut self.tx.pool, buffer);
-        Some(result)
+        let index = self.tx.frames.iter().position(|frame| wanted(&frame.bytes))?;
+        self.tx.take(index, |frame, _| send(frame))
     }
 
     /// Takes the oldest frame received, shows it to `look`, and recycles it: the stack will not see it.
     pub fn pop_received<R>(&mut self, look: impl FnOnce(&[u8]) -> R) -> Option<R> {
-        let buffer = self.rx.frames.pop_front()?;
-        let result = look(&buffer);
-        recycle(&mut self.rx.pool, buffer);
-        Some(result)
+        self.rx.take(0, |frame, _| look(frame))
     }
 
     /// Forgets every queued frame, both ways: after a pause they are history.
@@ -151,9 +196,7 @@ impl FrameQueue {
         self.counters.rx_cleared += self.rx.frames.len() as u64;
         self.counters.tx_cleared += self.tx.frames.len() as u64;
         for lane in [&mut self.rx, &mut self.tx] {
-            while let Some(buffer) = lane.frames.pop_front() {
-                recycle(&mut lane.pool, buffer);
-            }
+            while lane.take(0, |_, _| ()).is_some() {}
         }
     }
 
@@ -198,15 +241,15 @@ impl Device for FrameQueue {
         if self.rx.frames.is_empty() || self.tx_has_no_room() {
             return None;
         }
-        let buffer = self.rx.frames.pop_front()?;
-        Some((RxToken { buffer, pool: &mut self.rx.pool }, TxToken { lane: &mut self.tx }))
+        let buffer = self.rx.frames.pop_front()?.bytes;
+        Some((RxToken { buffer, pool: &mut self.rx.pool }, TxToken::new(&mut self.tx)))
     }
 
     fn transmit(&mut self, _now: SmolInstant) -> Option<TxToken<'_>> {
         if self.tx_has_no_room() {
             return None;
         }
-        Some(TxToken { lane: &mut self.tx })
+        Some(TxToken::new(&mut self.tx))
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
@@ -233,14 +276,25 @@ impl phy::RxToken for RxToken<'_> {
 #[derive(Debug)]
 pub struct TxToken<'a> {
     lane: &'a mut Lane,
+    segment_size: Option<NonZeroU16>,
+}
+
+impl<'a> TxToken<'a> {
+    fn new(lane: &'a mut Lane) -> Self {
+        TxToken { lane, segment_size: None }
+    }
 }
 
 impl phy::TxToken for TxToken<'_> {
     fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
-        self.lane.push_with(|buffer| {
+        self.lane.push_with(self.segment_size, |buffer| {
             buffer.resize(len, 0);
             f(buffer)
         })
+    }
+
+    fn set_meta(&mut self, meta: PacketMeta) {
+        self.segment_size = meta.segmentation_offload_size;
     }
 }
 
@@ -297,5 +351,19 @@ mod tests {
         assert_eq!(queue.counters(), expected);
         queue.clear();
         assert_eq!((queue.rx_len(), queue.tx_len()), (0, 0));
+    }
+
+    #[test]
+    fn a_frame_that_is_to_be_cut_says_into_what() {
+        let mut queue = FrameQueue::new(1500, 4).with_segmentation();
+        assert!(queue.push_transmit(&[1; 60]));
+        let mut long = queue.transmit(SmolInstant::ZERO).expect("room");
+        let mut meta = PacketMeta::default();
+        meta.segmentation_offload_size = NonZeroU16::new(1460);
+        long.set_meta(meta);
+        long.consume(9_000, |frame| frame.fill(2));
+        let mut next = || queue.pop_transmit_uncut(|frame, size| (frame.len(), size));
+        assert_eq!(next(), Some((60, Some(NonZeroU16::MAX))));
+        assert_eq!(next(), Some((9_000, NonZeroU16::new(1460))));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! * [`tap`]: a TAP interface, shared by two threads, that survives whatever happens to its link;
 //!   [`watch`] tells when that happens.
+//! * [`offload`]: long TCP frames cut into segments, where no kernel does it.
 //! * [`packet_socket`]: an interface of the kernel, overheard and spoken through.
 //! * [`clock`], [`poller`], [`sched`]: time, waiting, and the scheduler's favours.
 //! * [`warden`]: a parent process that speaks a dead worker's last words.
@@ -14,7 +15,7 @@
 #![deny(unsafe_code)]
 
 pub mod clock;
-mod offload;
+pub mod offload;
 pub mod packet_socket;
 pub mod pcap;
 pub mod poller;

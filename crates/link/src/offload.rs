@@ -2,13 +2,15 @@
 //!
 //! A kernel that sends through a virtual cable computes no checksum, and hands over up to 64 KiB as
 //! one frame, as nobody looks. Whoever takes such frames elsewhere owes both. What is left to do is
-//! told by a `virtio_net_hdr` (virtio 1.2, section 5.1.6). Tunnels do not belong here.
+//! told by a `virtio_net_hdr` (virtio 1.2, section 5.1.6). A TAP lets us leave both to the kernel in
+//! the same way: [`Deferred`]. Tunnels do not belong here.
 
+use std::num::NonZeroU16;
 use std::ops::Range;
 
 use smoltcp::wire::{
-    ETHERNET_HEADER_LEN, EthernetFrame, EthernetProtocol, IpAddress, Ipv4Packet, Ipv6Packet,
-    TcpPacket, UdpPacket, checksum,
+    ETHERNET_HEADER_LEN, EthernetFrame, EthernetProtocol, IpAddress, IpProtocol, Ipv4Packet,
+    Ipv6Packet, TcpPacket, UdpPacket, checksum,
 };
 
 use crate::sys::packet::OffloadHeader;
@@ -21,6 +23,8 @@ const GSO_UDP: u8 = 5;
 /// TCP with explicit congestion notification: CWR belongs to the first segment alone.
 const GSO_ECN: u8 = 0x80;
 const TCP_HEADER_LEN_MIN: usize = 20;
+/// Where a TCP header has its checksum.
+const TCP_CHECKSUM: u16 = 16;
 const UDP_HEADER_LEN: usize = 8;
 
 /// A frame whose offload header does not fit it, or asks for what is not done here.
@@ -53,14 +57,78 @@ pub(crate) fn complete(
     Ok(count)
 }
 
+/// Cuts a TCP frame into segments of at most `segment_size` bytes of payload each and fills in their checksums,
+/// as a kernel would, and shows them to `each`; what is not TCP is shown as it is. For whoever stands in for a kernel.
+pub fn cut(frame: &[u8], segment_size: NonZeroU16, each: impl FnMut(&[u8])) {
+    let mut each = each;
+    let mut whole = frame.to_vec();
+    let cut = Deferred::new(frame, segment_size).and_then(|Deferred { header, pseudo_header }| {
+        let field = whole.get_mut(checksum_field(&header)).ok_or(Unfit)?;
+        field.copy_from_slice(&pseudo_header.to_be_bytes());
+        complete(&header, &mut whole, &mut Vec::new(), &mut each)
+    });
+    if cut.is_err() {
+        each(frame);
+    }
+}
+
+/// What a TCP frame leaves to the kernel: its checksum, or to be cut and the checksums of the pieces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Deferred {
+    pub(crate) header: OffloadHeader,
+    /// What stands in for the checksum of TCP: the sum of the pseudo-header (RFC 9293 §3.1).
+    pub(crate) pseudo_header: u16,
+}
+
+impl Deferred {
+    /// For segments of at most `segment_size` bytes of payload each.
+    pub(crate) fn new(frame: &[u8], segment_size: NonZeroU16) -> Result<Deferred, Unfit> {
+        let ethernet = EthernetFrame::new_checked(frame).map_err(|_| Unfit)?;
+        let (gso_type, source, destination, protocol, header_len) = match ethernet.ethertype() {
+            EthernetProtocol::Ipv4 => {
+                let ip = Ipv4Packet::new_checked(ethernet.payload()).map_err(|_| Unfit)?;
+                let (source, destination) = (ip.src_addr().into(), ip.dst_addr().into());
+                (GSO_TCP_V4, source, destination, ip.next_header(), usize::from(ip.header_len()))
+            }
+            EthernetProtocol::Ipv6 => {
+                let ip = Ipv6Packet::new_checked(ethernet.payload()).map_err(|_| Unfit)?;
+                let (source, destination) = (ip.src_addr().into(), ip.dst_addr().into());
+                (GSO_TCP_V6, source, destination, ip.next_header(), ip.header_len())
+            }
+            EthernetProtocol::Arp | EthernetProtocol::Unknown(_) => return Err(Unfit),
+        };
+        let start = ETHERNET_HEADER_LEN + header_len;
+        let segment = frame.get(start..).filter(|_| protocol == IpProtocol::Tcp).ok_or(Unfit)?;
+        let tcp = TcpPacket::new_checked(segment).map_err(|_| Unfit)?;
+        let len = u32::try_from(segment.len()).map_err(|_| Unfit)?;
+        let fits = tcp.payload().len() <= usize::from(segment_size.get());
+        let header = OffloadHeader {
+            flags: NEEDS_CHECKSUM,
+            gso_type: if fits { GSO_NONE } else { gso_type },
+            header_len: (start + usize::from(tcp.header_len())) as u16,
+            gso_size: segment_size.get(),
+            checksum_start: start as u16,
+            checksum_offset: TCP_CHECKSUM,
+        };
+        let pseudo_header = checksum::pseudo_header(&source, &destination, IpProtocol::Tcp, len);
+        Ok(Deferred { header, pseudo_header })
+    }
+}
+
+/// Where the checksum is in the frame.
+pub(crate) fn checksum_field(header: &OffloadHeader) -> Range<usize> {
+    let at = usize::from(header.checksum_start) + usize::from(header.checksum_offset);
+    at..at + 2
+}
+
 /// Fills in one checksum, whose field has the sum of the pseudo-header already.
 fn fill_checksum(header: &OffloadHeader, frame: &mut [u8]) -> Result<(), Unfit> {
     let start = usize::from(header.checksum_start);
-    let field = start + usize::from(header.checksum_offset);
     let sum = !checksum::data(frame.get(start..).ok_or(Unfit)?);
     // RFC 768: for UDP zero says "no checksum"; for TCP both zeros are the same number.
     let sum = if sum == 0 { u16::MAX } else { sum };
-    frame.get_mut(field..field + 2).ok_or(Unfit)?.copy_from_slice(&sum.to_be_bytes());
+    let field = frame.get_mut(checksum_field(header)).ok_or(Unfit)?;
+    field.copy_from_slice(&sum.to_be_bytes());
     Ok(())
 }
 

@@ -48,8 +48,8 @@ impl InterfaceRequest {
     }
 
     fn call(&mut self, control: BorrowedFd<'_>, code: c_ulong) -> io::Result<()> {
-        // SAFETY: all callers pass a code of the SIOC*IF* family (or SIOCETHTOOL, whose payload is
-        // a live pointer), which reads and writes one `struct ifreq`; `self` is one and is
+        // SAFETY: all callers pass TUNSETIFF or a code of the SIOC*IF* family (or SIOCETHTOOL, whose
+        // payload is a live pointer), which reads and writes one `struct ifreq`; `self` is one and is
         // exclusively borrowed. `code as _`: glibc takes c_ulong here, musl c_int.
         let result = unsafe { libc::ioctl(control.as_raw_fd(), code as _, &raw mut *self) };
         if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -102,6 +102,20 @@ pub(crate) fn interface_carrier(control: BorrowedFd<'_>, name: &str) -> io::Resu
     // SAFETY: `value` is a live, initialised local; the volatile read is there because the kernel
     // wrote to it behind the compiler's back.
     Ok(unsafe { (&raw const value.data).read_volatile() } != 0)
+}
+
+/// Attaches `device`, an open `/dev/net/tun`, to the TAP `name`, with an offload header before each frame.
+pub(crate) fn attach_with_offload_headers(device: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    let flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as i16;
+    InterfaceRequest::new(name, &flags.to_ne_bytes()).call(device, libc::TUNSETIFF as c_ulong)
+}
+
+/// Says whether a TAP outlives its descriptors.
+pub(crate) fn set_persistent(tap: BorrowedFd<'_>, persistent: bool) -> io::Result<()> {
+    let value = c_ulong::from(persistent);
+    // SAFETY: TUNSETPERSIST takes its argument by value and touches no memory of ours.
+    let result = unsafe { libc::ioctl(tap.as_raw_fd(), libc::TUNSETPERSIST as _, value) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Takes back all checksum and segmentation offload that a former owner of a TAP asked for.

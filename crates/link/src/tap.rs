@@ -1,22 +1,32 @@
 //! A TAP interface: Ethernet frames in and out of the kernel, one per system call.
 //!
 //! What can happen to a link in an hour of operation (down, up, full, deleted) is an *outcome*
-//! here, counted and told to the caller, never an error that ends a node. Offload (`vnet_hdr`)
-//! does not belong here yet.
+//! here, counted and told to the caller, never an error that ends a node. What is sent may be cut by
+//! the kernel ([`Tap::send_in_segments`]); what is received is whole frames.
 
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZeroU16;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use rustix::fs::{Mode as FileMode, OFlags};
 use rustix::io::Errno;
 use rustix::net::netdevice::name_to_index;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use tun_tap::{Iface, Mode};
 
+use crate::offload::{Deferred, checksum_field};
 use crate::sys;
+use crate::sys::packet::{OFFLOAD_HEADER_LEN, OffloadHeader};
+use crate::{Clock, Poller};
 
 /// Ethernet header and one VLAN tag: what a frame may add to the MTU.
 pub const HEADER_LEN_MAX: usize = 14 + 4;
+
+/// How long a TAP may stay busy that this process has just let go.
+const REATTACH_MAX: Duration = Duration::from_secs(1);
+const REATTACH_EVERY: Duration = Duration::from_millis(1);
 
 /// Why a TAP could not be opened, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -188,7 +198,8 @@ impl Tap {
         let existed = name_to_index(&control, name).is_ok();
         let iface =
             Iface::without_packet_info(name, Mode::Tap).map_err(|error| explain(name, error))?;
-        let fd = sys::into_owned_fd(iface);
+        let fd = with_offload_headers(name, sys::into_owned_fd(iface), existed)
+            .map_err(setup("ask for offload headers"))?;
         rustix::io::ioctl_fionbio(&fd, true)
             .map_err(|errno| setup("set the non-blocking mode")(errno.into()))?;
         sys::clear_offload(fd.as_fd()).map_err(setup("clear the offload settings"))?;
@@ -216,7 +227,13 @@ impl Tap {
     /// Reads the next frame into `buf`, which should have [`Tap::buffer_len`] bytes.
     pub fn recv(&self, buf: &mut [u8]) -> Received {
         let tally = &self.tally;
-        match rustix::io::retry_on_intr(|| rustix::io::read(&self.fd, &mut *buf)) {
+        // It says nothing: offload for what is received is not asked for.
+        let mut header = [0; OFFLOAD_HEADER_LEN];
+        let read = rustix::io::retry_on_intr(|| {
+            let mut parts = [IoSliceMut::new(&mut header), IoSliceMut::new(buf)];
+            rustix::io::readv(&self.fd, &mut parts)
+        });
+        match read.map(|len| len.saturating_sub(OFFLOAD_HEADER_LEN)) {
             // The kernel cuts what does not fit, silently: a full buffer may be half a frame.
             Ok(len) if len == buf.len() => {
                 count(&tally.rx_oversize);
@@ -245,8 +262,28 @@ impl Tap {
 
     /// Writes one frame. Never blocks: what the kernel does not take now is dropped.
     pub fn send(&self, frame: &[u8]) -> Sent {
+        let header = OffloadHeader::default().to_bytes();
+        self.write(&[IoSlice::new(&header), IoSlice::new(frame)])
+    }
+
+    /// Writes one frame. If it is TCP, it may be longer than the MTU, up to 64 KiB, and need not have a checksum: the
+    /// kernel cuts it into segments of at most `segment_size` bytes of payload, as late as it can, and fills in theirs.
+    pub fn send_in_segments(&self, frame: &[u8], segment_size: NonZeroU16) -> Sent {
+        let parts = Deferred::new(frame, segment_size).ok().and_then(|deferred| {
+            let field = checksum_field(&deferred.header);
+            let (head, rest) = frame.split_at_checked(field.start)?;
+            Some((deferred, head, rest.get(field.len()..)?))
+        });
+        let Some((Deferred { header, pseudo_header }, head, rest)) = parts else {
+            return self.send(frame);
+        };
+        let (header, checksum) = (header.to_bytes(), pseudo_header.to_be_bytes());
+        self.write(&[&header[..], head, &checksum, rest].map(IoSlice::new))
+    }
+
+    fn write(&self, parts: &[IoSlice<'_>]) -> Sent {
         let tally = &self.tally;
-        match rustix::io::retry_on_intr(|| rustix::io::write(&self.fd, frame)) {
+        match rustix::io::retry_on_intr(|| rustix::io::writev(&self.fd, parts)) {
             Ok(_) => {
                 count(&tally.tx_frames);
                 Sent::Done
@@ -265,7 +302,7 @@ impl Tap {
             }
             Err(errno) => {
                 count(&tally.tx_refused);
-                log::debug!("writing {} bytes to TAP {}: {errno}", frame.len(), self.name);
+                log::debug!("writing to TAP {}: {errno}", self.name);
                 Sent::Refused
             }
         }
@@ -318,6 +355,30 @@ impl AsFd for Tap {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Attaches to a TAP anew, so that each frame has an offload header: `tun-tap` asks for none, and a descriptor is
+/// attached for good. A TAP that did not exist lasts in between, and vanishes with its new descriptor.
+fn with_offload_headers(name: &str, tap: OwnedFd, existed: bool) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC;
+    let device = rustix::fs::open("/dev/net/tun", flags, FileMode::empty())?;
+    if !existed {
+        sys::set_persistent(tap.as_fd(), true)?;
+    }
+    drop(tap);
+    let give_up = Clock.now() + REATTACH_MAX;
+    while let Err(error) = sys::attach_with_offload_headers(device.as_fd(), name) {
+        // A process that another thread has forked, and that has not come to its exec yet, still has the old one.
+        let lingers = Errno::from_io_error(&error) == Some(Errno::BUSY);
+        if !lingers || Clock.now() > give_up {
+            return Err(error);
+        }
+        Poller.wait(&[], Some(Clock.now() + REATTACH_EVERY))?;
+    }
+    if !existed {
+        sys::set_persistent(device.as_fd(), false)?;
+    }
+    Ok(device)
 }
 
 fn check_name(name: &str) -> Result<(), TapError> {

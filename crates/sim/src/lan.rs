@@ -61,6 +61,7 @@ impl Lan {
         buffer: 1 << 20,
         prefer: Prefer::Availability,
         compare_every: 100,
+        segmentation: true,
     };
     /// The IPv4 service address.
     pub const SERVICE_V4: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);

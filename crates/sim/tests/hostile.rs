@@ -101,7 +101,7 @@ impl Hub {
             let more = node.turn(self.now);
             let mode = node.mode_at(self.now);
             let mut sent = Vec::new();
-            while node.poll_transmit(self.now, |_, frame| sent.push(frame.to_vec())).is_some() {}
+            while node.poll_transmit(self.now, |_, frame, _| sent.push(frame.to_vec())).is_some() {}
             for frame in sent {
                 let leaks = mode != Mode::Active && speaks_for_service(node, &frame);
                 assert!(!leaks, "{mode:?} node {} sent {frame:02x?}", index + 1);

@@ -72,7 +72,7 @@ impl Default for Limits {
         Limits {
             flows_max: 65_536,
             half_open_max: 1_024,
-            rx_buffer: 32 * 1024,
+            rx_buffer: 65_535,
             tx_buffer: 128 * 1024,
             half_open: Duration::from_secs(5),
             idle: Duration::from_secs(3_600),

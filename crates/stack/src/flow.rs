@@ -63,6 +63,8 @@ pub(crate) struct Flow {
     pub(crate) ended_by: Option<CloseReason>,
     /// It wants to be served.
     pub(crate) dirty: bool,
+    /// Segments taken since it was served.
+    pub(crate) unserved: usize,
     /// It has a place in the queue of those that do.
     pub(crate) queued: bool,
     /// Its entries among the timers.
@@ -159,6 +161,7 @@ impl Flow {
             closing: false,
             ended_by: None,
             dirty: false,
+            unserved: 0,
             queued: false,
             armed: Armed::default(),
             last_ack: None,

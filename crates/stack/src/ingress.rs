@@ -13,6 +13,9 @@ use crate::slot::Slot;
 use crate::stack::Stack;
 use crate::table::Key;
 
+/// Segments that have one ACK, if as many come at once and nothing holds it up.
+const SEGMENTS_PER_ACK: usize = 2;
+
 /// Where a frame goes.
 #[derive(Clone, Copy)]
 enum Destination {
@@ -107,7 +110,11 @@ impl<D: Device> Stack<D> {
         match verdict {
             Verdict::Pass => {
                 self.feed(now, frame, Destination::Flow(key));
-                self.serve(now, key);
+                if self.may_be_served_later(key, segment) {
+                    self.serve_later(key);
+                } else {
+                    self.serve(now, key);
+                }
             }
             Verdict::Renumber(sequence) => {
                 self.counters.acks_renumbered += 1;
@@ -132,6 +139,16 @@ impl<D: Device> Stack<D> {
             }
             Verdict::DuplicateAckOfFin => self.counters.acks_of_fin_repeated += 1,
         }
+    }
+
+    /// Whether a segment may wait for more of its flow that have come with it: then one ACK is for all of them, and one
+    /// entry. At least every second one is acknowledged (RFC 9293 §3.8.6.3), but not if the ACKs would wait, and
+    /// leave at once: all that is queued in one poll waits for the last entry made in it.
+    fn may_be_served_later(&mut self, key: Key, segment: &Segment) -> bool {
+        let together = if self.journal.is_some() { usize::MAX } else { SEGMENTS_PER_ACK };
+        let Some(flow) = self.table.get_mut(key) else { return false };
+        flow.unserved += 1;
+        segment.is_plain() && flow.unserved < together
     }
 
     /// Lets smoltcp see a payload, and then, if it has all of it, the FIN behind it.

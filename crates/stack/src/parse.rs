@@ -47,6 +47,11 @@ impl Segment {
     pub(crate) fn opens(&self) -> bool {
         self.syn && self.ack.is_none() && !self.rst
     }
+
+    /// Whether it neither begins nor ends anything.
+    pub(crate) fn is_plain(&self) -> bool {
+        !(self.syn || self.fin || self.rst)
+    }
 }
 
 /// What a frame carries.

@@ -101,7 +101,7 @@ impl<D: Device> Stack<D> {
         let key = self.table.insert_as(restored.with(image));
         self.counters.flows_restored += 1;
         if image.opened {
-            self.enqueue(key);
+            self.serve_later(key);
         } else {
             self.half_open.len += 1;
             self.half_open.push(key, self.config.limits.half_open_max, &self.table);
@@ -144,7 +144,7 @@ impl<D: Device> Stack<D> {
                 flow.client_waits = true;
                 flow.has_spoken = true;
             }
-            self.enqueue(key);
+            self.serve_later(key);
         }
     }
 
@@ -178,14 +178,6 @@ impl<D: Device> Stack<D> {
         interface.poll_egress(now.into(), device, &mut forged.set);
         let frame = question(self.config.mac, flow, number);
         repeat(now, interface, device, &mut forged.set, &frame);
-    }
-
-    fn enqueue(&mut self, key: Key) {
-        let Some(flow) = self.table.get_mut(key) else { return };
-        flow.dirty = true;
-        if !std::mem::replace(&mut flow.queued, true) {
-            self.dirty.push_back(key);
-        }
     }
 }
 

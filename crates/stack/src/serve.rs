@@ -31,13 +31,23 @@ impl<D: Device> Stack<D> {
             self.deliver(now, key);
         }
         let Some(flow) = self.table.get_mut(key) else { return };
+        flow.unserved = 0;
         let stack_at = flow.stack_at(now, &mut self.interface);
         let sent = stack_at.is_none_or(|at| at > now);
         flow.dirty = !(told && sent);
-        if !flow.dirty {
+        if flow.dirty {
+            self.serve_later(key);
+        } else {
             let at = flow.deadline(now, stack_at, &self.config.limits).max(now + TIMER_STEP);
             self.timers.arm(at, key, &mut flow.armed);
-        } else if !std::mem::replace(&mut flow.queued, true) {
+        }
+    }
+
+    /// Has a flow served once the frames that have come are taken.
+    pub(crate) fn serve_later(&mut self, key: Key) {
+        let Some(flow) = self.table.get_mut(key) else { return };
+        flow.dirty = true;
+        if !std::mem::replace(&mut flow.queued, true) {
             self.dirty.push_back(key);
         }
     }

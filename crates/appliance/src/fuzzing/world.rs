@@ -253,7 +253,8 @@ impl World {
             if !station.runs(self.now) {
                 return;
             }
-            let sent = station.node.poll_transmit(self.now, |port, frame| (port, frame.to_vec()));
+            let sent =
+                station.node.poll_transmit(self.now, |port, frame, _| (port, frame.to_vec()));
             let Some((port, frame)) = sent else {
                 station.laden = false;
                 return;

@@ -168,3 +168,37 @@ fn headers_that_do_not_fit_their_frame_are_refused() {
     EthernetFrame::new_unchecked(&mut arp).set_ethertype(EthernetProtocol::Arp);
     assert_eq!(cut(&good, &mut arp), Err(Unfit));
 }
+
+/// The segments of a frame, each with the payload that it carries; every checksum is right.
+fn segments(frame: &[u8], start: usize, ends: (IpAddress, IpAddress), size: u16) -> Vec<Vec<u8>> {
+    let mut seen = Vec::new();
+    super::cut(frame, NonZeroU16::new(size).expect("not 0"), |segment| {
+        let tcp = TcpPacket::new_checked(&segment[start..]).expect("whole");
+        assert!(tcp.verify_checksum(&ends.0, &ends.1));
+        seen.push(tcp.payload().to_vec());
+    });
+    seen
+}
+
+#[test]
+fn a_tcp_frame_is_cut_as_a_kernel_would() {
+    for (ends, start) in [(v4(), TCP_START_V4), (v6(), TCP_START_V6)] {
+        let frame = tcp_frame(ends.0, ends.1);
+        let seen = segments(&frame, start, ends, 100);
+        assert_eq!(seen.iter().map(Vec::len).collect::<Vec<_>>(), [100, 100, 50]);
+        assert_eq!(seen.concat(), payload());
+        let whole = segments(&frame, start, ends, PAYLOAD as u16);
+        assert_eq!(whole, [payload()], "its checksum is all that is left to do");
+    }
+}
+
+#[test]
+fn what_is_not_tcp_is_left_alone() {
+    let mut arp = tcp_frame(v4().0, v4().1);
+    EthernetFrame::new_unchecked(&mut arp).set_ethertype(EthernetProtocol::Arp);
+    for frame in [&arp[..], &arp[..20], &[]] {
+        let mut seen = Vec::new();
+        super::cut(frame, NonZeroU16::MIN, |frame| seen.push(frame.to_vec()));
+        assert_eq!(seen, [frame]);
+    }
+}

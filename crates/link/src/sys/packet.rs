@@ -22,6 +22,17 @@ pub(crate) struct OffloadHeader {
     pub(crate) checksum_offset: u16,
 }
 
+impl OffloadHeader {
+    /// As the kernel wants it.
+    pub(crate) fn to_bytes(self) -> [u8; OFFLOAD_HEADER_LEN] {
+        let mut bytes = [self.flags, self.gso_type, 0, 0, 0, 0, 0, 0, 0, 0];
+        let fields = [self.header_len, self.gso_size, self.checksum_start, self.checksum_offset];
+        let numbers = fields.into_iter().flat_map(u16::to_ne_bytes);
+        bytes[2..].iter_mut().zip(numbers).for_each(|(to, from)| *to = from);
+        bytes
+    }
+}
+
 /// The kernel writes this header before each frame once `PACKET_VNET_HDR` is set, and reads one.
 pub(crate) const OFFLOAD_HEADER_LEN: usize = size_of::<OffloadHeader>();
 

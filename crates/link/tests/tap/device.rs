@@ -1,5 +1,6 @@
 //! The TAP itself, and the watch on its link.
 
+use std::num::NonZeroU16;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::thread;
@@ -7,6 +8,7 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use locum_link::{Clock, LinkWatch, Poller, Received, Sent, Tap, TapError, TapOptions};
 use locum_types::Instant;
+use smoltcp::wire::{Ipv4Address, TcpPacket, checksum};
 
 use crate::Test;
 use crate::support::{PATIENCE, PacketSocket, frame, ip};
@@ -22,6 +24,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("an_interface_that_is_no_tap_is_refused", an_interface_that_is_no_tap_is_refused),
     ("a_new_tap_has_the_wanted_mtu_and_a_silent_kernel", a_new_tap_is_as_wanted),
     ("a_frame_longer_than_the_buffer_is_dropped", a_frame_longer_than_the_buffer_is_dropped),
+    ("the_kernel_cuts_a_long_frame", the_kernel_cuts_a_long_frame),
     ("frames_of_two_threads_stay_whole", frames_of_two_threads_stay_whole),
     ("what_the_kernel_refuses_is_counted", what_the_kernel_refuses_is_counted),
 ];
@@ -57,7 +60,11 @@ fn is_arp_reply(frame: &[u8]) -> bool {
 }
 
 /// Reads until `wanted` sees what it wants.
-fn read_until(tap: &Tap, buf: &mut [u8], wanted: impl Fn(Received, &[u8]) -> bool) -> Result<()> {
+fn read_until(
+    tap: &Tap,
+    buf: &mut [u8],
+    mut wanted: impl FnMut(Received, &[u8]) -> bool,
+) -> Result<()> {
     let deadline = Clock.now() + PATIENCE;
     loop {
         let received = tap.recv(buf);
@@ -171,6 +178,46 @@ fn a_new_tap_is_as_wanted() -> Result<()> {
     ensure!(tap.mtu() == 9000 && tap.buffer_len() == 9019);
     ensure!(ip("link show new0")?.contains("mtu 9000"));
     ensure!(!ip("-6 addr show dev new0")?.contains("fe80"), "the kernel made itself an address");
+    Ok(())
+}
+
+/// A TCP segment of 4000 bytes of payload, without a checksum, in one IPv4 packet.
+fn long_segment() -> Vec<u8> {
+    let payload: Vec<u8> = (0..4000).map(|i| i as u8).collect();
+    let len = (40 + payload.len()) as u16;
+    let [high, low] = len.to_be_bytes();
+    let mut ip = [0x45, 0, high, low, 0, 1, 0x40, 0, 64, 6, 0, 0, 10, 92, 0, 1, 10, 92, 0, 2];
+    let checksum = !checksum::data(&ip);
+    ip[10..12].copy_from_slice(&checksum.to_be_bytes());
+    let tcp = [0x1f, 0x90, 0x1f, 0x91, 0, 0, 0, 1, 0, 0, 0, 1, 0x50, 0x10, 0x20, 0, 0, 0, 0, 0];
+    let ethernet = [2, 0, 0, 0, 0, 8, 2, 0, 0, 0, 0, 7, 8, 0];
+    [&ethernet[..], &ip, &tcp, &payload].concat()
+}
+
+fn the_kernel_cuts_a_long_frame() -> Result<()> {
+    let (from, to) = (open("cuta0")?, open("cutb0")?);
+    ip("link add cutbr0 type bridge")?;
+    for line in
+        ["link set cuta0 master cutbr0", "link set cutb0 master cutbr0", "link set cutbr0 up"]
+    {
+        ip(line)?;
+    }
+    let size = NonZeroU16::new(1448).context("not 0")?;
+    ensure!(from.send_in_segments(&long_segment(), size) == Sent::Done);
+    let ends = (Ipv4Address::new(10, 92, 0, 1).into(), Ipv4Address::new(10, 92, 0, 2).into());
+    let (mut buf, mut payload) = (vec![0; to.buffer_len()], Vec::new());
+    for len in [1448, 1448, 1104] {
+        read_until(&to, &mut buf, |received, frame| {
+            let Received::Frame(end) = received else { return false };
+            let segment = frame.get(34..end).filter(|_| frame[12..14] == [8, 0]);
+            let Some(Ok(tcp)) = segment.map(TcpPacket::new_checked) else { return false };
+            let is_next = tcp.payload().len() == len && tcp.verify_checksum(&ends.0, &ends.1);
+            payload.extend_from_slice(if is_next { tcp.payload() } else { &[] });
+            is_next
+        })?;
+    }
+    ensure!(long_segment().ends_with(&payload) && payload.len() == 4000);
+    ip("link del cutbr0")?;
     Ok(())
 }
 

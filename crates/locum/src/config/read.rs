@@ -291,7 +291,7 @@ impl Reader<'_> {
             flows,
             half_open: plain(half_open),
             idle: plain(section.optional("idle", "\"10m\"", idle)),
-            rx_buffer: plain(section.optional("rx_buffer", "32768", &rx_buffer)),
+            rx_buffer: plain(section.optional("rx_buffer", "65535", &rx_buffer)),
             tx_buffer: plain(section.optional("tx_buffer", "131072", &tx_buffer)),
         }
     }

@@ -1,5 +1,6 @@
 //! The node's links: one TAP for the service, and one for the beats if they have their own.
 
+use std::num::NonZeroU16;
 use std::sync::Arc;
 
 use locum_appliance::{Port, WillFrame};
@@ -45,6 +46,14 @@ impl Links {
         match (port, self.dedicated()) {
             (Port::Heartbeat, Some(tap)) => tap.send(frame),
             (Port::Heartbeat, None) | (Port::Service, _) => self.service.send(frame),
+        }
+    }
+
+    /// Writes a frame of the service link, which the kernel cuts if it is to have segments of `segment_size` bytes.
+    pub(super) fn send_uncut(&self, frame: &[u8], segment_size: Option<NonZeroU16>) -> Sent {
+        match segment_size {
+            Some(size) => self.service.send_in_segments(frame, size),
+            None => self.service.send(frame),
         }
     }
 

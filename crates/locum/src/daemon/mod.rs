@@ -166,6 +166,7 @@ fn node_config(config: &Config, mtu: usize) -> NodeConfig {
             buffer: with.buffer,
             prefer: with.prefer,
             compare_every: Replication::COMPARE_EVERY,
+            segmentation: true,
         }),
     }
 }

@@ -162,7 +162,7 @@ impl StackThread {
         self.words.set_isolated(self.half.is_isolated(now));
         let links = &self.links;
         // What followers must know leaves before the clients hear of it.
-        while self.half.poll_replication(|frame| links.send(Port::Service, frame)).is_some() {}
+        while self.half.poll_replication(|frame, size| links.send_uncut(frame, size)).is_some() {}
         // Both are looked at again for each frame: the lease must hold when it leaves, and once the
         // successor may have announced itself it must not take that back.
         loop {

@@ -47,7 +47,7 @@ fn beats() -> Vec<Vec<u8>> {
             node.handle(now, locum_monitor::Input::Shutdown(ResignReason::Shutdown));
         }
         node.turn(now);
-        while node.poll_transmit(now, |_, frame| beats.push(frame.to_vec())).is_some() {}
+        while node.poll_transmit(now, |_, frame, _| beats.push(frame.to_vec())).is_some() {}
     }
     beats.retain(|frame| beat(frame).is_some());
     beats

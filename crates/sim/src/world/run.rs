@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use locum_appliance::{Notice, Port};
+use locum_link::offload;
 use locum_monitor::Event;
 use locum_types::{Instant, Mode};
 
@@ -193,6 +194,10 @@ impl World {
             leaks.check(now, identity, mode, frame);
             let lost = muted && beat_payload(frame).is_some();
             outlet.send(Sight { at: now, local, late, from, mode: Some(mode), jack, lost, frame });
+        };
+        let mut send = |port, frame: &[u8], segment_size| match segment_size {
+            Some(size) => offload::cut(frame, size, |frame| send(port, frame)),
+            None => send(port, frame),
         };
         while process.node.poll_transmit(local, &mut send).is_some() {}
         if finished {

@@ -43,6 +43,7 @@ impl Plan {
             buffer: 1 << rng.u32(16..=20),
             prefer: Prefer::Availability,
             compare_every: 1 << rng.u32(2..=10),
+            segmentation: true,
         });
         self.mtu = *pick(&mut rng, &[1500, 1500, 1500, 9000]);
         for client in 0..self.clients.len() {
