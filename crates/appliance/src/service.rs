@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use locum_gate::frame::speaks_of_neighbours;
 use locum_gate::{
     FrameQueue, Gate, GateCounters, Identity, QueueCounters, Sighting, node_mac, relay,
 };
@@ -23,11 +24,6 @@ const FRAMES_MAX: usize = 512;
 const DRAIN_MAX: Duration = Duration::from_millis(5);
 /// Where the source address stands in an Ethernet header.
 const ETHERNET_SOURCE: std::ops::Range<usize> = 6..12;
-/// And what is behind it.
-const ETHERTYPE: std::ops::Range<usize> = 12..14;
-/// Where an IPv6 header says what is behind it, and where ICMPv6 says what it is.
-const IPV6_NEXT_HEADER: usize = 20;
-const ICMPV6_TYPE: usize = 54;
 
 /// The service half at one moment.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -203,12 +199,29 @@ impl ServiceHalf {
         self.relaying &= self.leaving;
         self.drain_until = self.drain_until.filter(|&until| self.relaying && now < until);
         self.stack.device_mut().poll(now);
-        let more = !self.relaying && self.stack.poll(now) && !self.is_stuffed();
+        let more = !self.relaying && self.work(now);
         if let Some(replicator) = &mut self.replicator {
             replicator.send(now, &mut self.stack);
             self.hold_frames();
         }
         more
+    }
+
+    /// Lets the stack work, as far as there is room for what it has to say.
+    fn work(&mut self, now: Instant) -> bool {
+        let more = self.stack.poll(now);
+        if !self.is_stuffed() {
+            return more;
+        }
+        self.hear_neighbours(now);
+        false
+    }
+
+    /// Takes what neighbours ask, and answers, past all that waits: a node whose answers wait is taken for dead.
+    fn hear_neighbours(&mut self, now: Instant) {
+        self.stack.device_mut().inner_mut().set_neighbours_only(true);
+        while self.stack.take_frames(now) {}
+        self.stack.device_mut().inner_mut().set_neighbours_only(false);
     }
 
     /// Says how long the last poll took, by the clock of the embedding.
@@ -218,8 +231,8 @@ impl ServiceHalf {
         }
     }
 
-    /// Whether neither stack nor gate can say more before a frame has left, which may wait for a follower: to ask them
-    /// again before that is no use.
+    /// Whether neither stack nor gate can say more before a frame has left, which may wait for a follower, but for answers
+    /// to neighbours: to ask them again before that is no use.
     fn is_stuffed(&self) -> bool {
         self.stack.device().inner().is_tx_full()
     }
@@ -364,7 +377,8 @@ impl ServiceHalf {
             }
             send(frame)
         };
-        // What overtakes counts as if it had been first: those that it has overtaken may wait longer, never less.
+        // What speaks of neighbours depends on no entry. What overtakes counts as if it had been first: those that it has
+        // overtaken may wait longer, never less.
         let sent = if self.isolation.is_isolated(now) {
             queue.pop_transmit_where(|it| speaks_of_neighbours(it) && is_unicast(it), send)
         } else if held && sabotaged(Sabotage::ProbeAnswersHeld) {
@@ -466,19 +480,6 @@ impl ServiceHalf {
     }
 }
 
-/// Whether a frame is ARP or neighbour discovery (RFC 826, RFC 4861 §4.3): it depends on no entry, and a node whose
-/// answers to probes wait is taken for dead.
-fn speaks_of_neighbours(frame: &[u8]) -> bool {
-    match frame.get(ETHERTYPE) {
-        Some([0x08, 0x06]) => true,
-        Some([0x86, 0xdd]) => {
-            frame.get(IPV6_NEXT_HEADER) == Some(&58)
-                && matches!(frame.get(ICMPV6_TYPE), Some(135 | 136))
-        }
-        Some(_) | None => false,
-    }
-}
-
 /// Whether a frame is for one station: an answer, then, and no announcement.
 fn is_unicast(frame: &[u8]) -> bool {
     frame.first().is_some_and(|byte| byte & 1 == 0)
@@ -487,6 +488,7 @@ fn is_unicast(frame: &[u8]) -> bool {
 /// Whether a frame is a TCP segment over IPv4 that says nothing but that bytes have come: for
 /// [`Sabotage::AckUnheld`] alone.
 fn is_bare_ack(frame: &[u8]) -> bool {
+    const ETHERTYPE: std::ops::Range<usize> = 12..14;
     const PROTOCOL: usize = 23;
     const FLAGS: usize = 47;
     const LEN: usize = 54;

@@ -274,8 +274,8 @@ fn frames_that_waited_for_room_are_due_at_once() {
     grant(&cell, Mode::Active, 1, ms(1_000));
     let mac = config(1).identity.service_mac();
     let question = arp(ArpOperation::Request, Ipv4Addr::new(10, 77, 0, 200), (mac, SERVICE));
-    // Each poll takes 64 frames; after eight of them 512 answers wait.
-    for _ in 0..9 {
+    // Each poll takes 64 frames; after nine of them 512 answers wait, and 64 in the room kept for neighbours.
+    for _ in 0..10 {
         (0..64).for_each(|_| assert!(half.push(&question)));
         half.poll(ms(1));
     }

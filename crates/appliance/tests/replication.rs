@@ -15,10 +15,18 @@ use locum_types::{
     Term,
 };
 use locum_wire::Key;
-use smoltcp::wire::{IpAddress, IpCidr, Ipv4Cidr};
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{
+    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
+    EthernetRepr, IpAddress, IpCidr, IpProtocol, Ipv4Cidr, Ipv4Packet, Ipv4Repr, UdpPacket,
+    UdpRepr,
+};
 
 const DEAD_AFTER: Duration = Duration::from_millis(30);
 const TURN: Duration = Duration::from_micros(200);
+const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
+const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 200);
+const CLIENT_MAC: EthernetAddress = EthernetAddress([0x02, 0xc1, 0x1e, 0, 0, 1]);
 
 struct Half {
     half: ServiceHalf,
@@ -60,7 +68,7 @@ fn config(id: u8) -> NodeConfig {
             group: GroupId::new(7).expect("7 is in range"),
             node: node(id),
             mac_mode: MacMode::Virtual,
-            service: vec![cidr(Ipv4Addr::new(10, 77, 0, 100))],
+            service: vec![cidr(SERVICE)],
             node_address: cidr(address(id)),
         },
         peers: vec![Peer { id: node(peer), address: IpAddress::Ipv4(address(peer)) }],
@@ -192,5 +200,96 @@ fn the_dead_know_nothing_that_a_node_lacks_that_has_led_alone_for_long_enough() 
         assert_eq!(leader.replication().protection, Protection::Unprotected);
         let later = now + DEAD_AFTER * 4;
         assert_eq!(leader.retire(later, Succeeded::OnlyByTheDead), expected, "{alone}");
+    }
+}
+
+/// A frame from the client to the service, with `len` bytes that `fill` writes behind the Ethernet header.
+fn from_client(ethertype: EthernetProtocol, len: usize, fill: impl FnOnce(&mut [u8])) -> Vec<u8> {
+    let dst_addr = config(1).identity.service_mac();
+    let header = EthernetRepr { src_addr: CLIENT_MAC, dst_addr, ethertype };
+    let mut bytes = vec![0; header.buffer_len() + len];
+    let mut frame = EthernetFrame::new_unchecked(&mut bytes[..]);
+    header.emit(&mut frame);
+    fill(frame.payload_mut());
+    bytes
+}
+
+/// Who has the service address? Asks `sender`, who has none if it is 0.0.0.0.
+fn question(sender: Ipv4Addr) -> Vec<u8> {
+    let question = ArpRepr::EthernetIpv4 {
+        operation: ArpOperation::Request,
+        source_hardware_addr: CLIENT_MAC,
+        source_protocol_addr: sender,
+        target_hardware_addr: EthernetAddress([0; 6]),
+        target_protocol_addr: SERVICE,
+    };
+    from_client(EthernetProtocol::Arp, question.buffer_len(), |room| {
+        question.emit(&mut ArpPacket::new_unchecked(room));
+    })
+}
+
+/// A datagram to the echo service.
+fn datagram() -> Vec<u8> {
+    let checksums = ChecksumCapabilities::default();
+    let udp = UdpRepr { src_port: 40_000, dst_port: 7 };
+    let ip = Ipv4Repr {
+        src_addr: CLIENT,
+        dst_addr: SERVICE,
+        next_header: IpProtocol::Udp,
+        payload_len: udp.header_len() + 1,
+        hop_limit: 64,
+    };
+    from_client(EthernetProtocol::Ipv4, ip.buffer_len() + ip.payload_len, |room| {
+        let mut packet = Ipv4Packet::new_unchecked(room);
+        ip.emit(&mut packet, &checksums);
+        let mut datagram = UdpPacket::new_unchecked(packet.payload_mut());
+        let ends = (&CLIENT.into(), &SERVICE.into());
+        udp.emit(&mut datagram, ends.0, ends.1, 1, |bytes| bytes.fill(b'x'), &checksums);
+    })
+}
+
+/// What leaves now, by its kind.
+fn sent(leader: &mut Half, now: Instant) -> Vec<EthernetProtocol> {
+    let kind = |frame: &[u8]| EthernetFrame::new_unchecked(frame).ethertype();
+    std::iter::from_fn(|| leader.half.poll_transmit(now, kind)).collect()
+}
+
+/// A leader whose follower is silent, with as many answers that wait for it as have room, and as many questions behind
+/// them.
+fn stalled() -> (Half, Instant) {
+    let (mut leader, _, now) = pair();
+    sent(&mut leader, now);
+    for _ in 0..20 {
+        while leader.half.push(&datagram()) {}
+        leader.half.poll(now);
+        assert_eq!(sent(&mut leader, now), []);
+    }
+    assert!(!leader.half.is_ready() && !leader.half.push(&datagram()), "nothing waits");
+    (leader, now)
+}
+
+/// Found by the swarm (seed 7006518): a node that started while that was so asked in vain, and took over.
+#[test]
+fn neighbours_are_answered_while_as_much_waits_for_a_follower_as_has_room() {
+    let (mut leader, now) = stalled();
+    for sender in [Ipv4Addr::UNSPECIFIED, CLIENT] {
+        assert!(leader.half.push(&question(sender)), "there is room for questions");
+        assert_eq!(leader.half.poll_deadline(), Some((Instant::ZERO, "frames to take")));
+        assert!(!leader.half.poll(now), "nothing else can be done");
+        assert_eq!(sent(&mut leader, now), [EthernetProtocol::Arp], "asked by {sender}");
+        assert_ne!(leader.half.poll_deadline().map(|(_, why)| why), Some("frames to take"));
+    }
+    leader.half.hear_of_peer(now, PeerNews::Left(node(2)));
+    leader.half.poll(now);
+    assert_eq!(sent(&mut leader, now), [EthernetProtocol::Ipv4; 512], "what waited, and all of it");
+}
+
+#[test]
+fn a_flood_of_questions_is_bounded_while_nothing_else_can_be_answered() {
+    let (mut leader, now) = stalled();
+    for _ in 0..10 {
+        let taken = (0..1_000).filter(|_| leader.half.push(&question(CLIENT))).count();
+        leader.half.poll(now);
+        assert_eq!((taken, sent(&mut leader, now).len()), (64, 64));
     }
 }

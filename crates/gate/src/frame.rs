@@ -16,6 +16,9 @@ const TAG_LEN: usize = 4;
 /// QinQ has two; nobody has a use for more.
 const TAGS_MAX: u8 = 2;
 const ADDRESSES_LEN: usize = 12;
+/// Where an IPv6 header says what is behind it, and where ICMPv6 says what it is.
+const IPV6_NEXT_HEADER: usize = 20;
+const ICMPV6_TYPE: usize = 54;
 /// RFC 8200 §4.1 lists six extension headers that may come before the payload.
 const EXTENSIONS_MAX: usize = 6;
 /// The options of a solicitation or an advertisement follow the target (RFC 4861 §4.3, §4.4).
@@ -211,6 +214,19 @@ impl View {
             Body::Other => Kind::OtherEthernet,
             Body::Malformed => Kind::Malformed,
         }
+    }
+}
+
+/// Whether a frame is ARP or neighbour discovery (RFC 826, RFC 4861 §4.3): by its place alone, without a look at whether
+/// it is in order.
+pub fn speaks_of_neighbours(frame: &[u8]) -> bool {
+    match be16(frame, ADDRESSES_LEN).map(EthernetProtocol::from) {
+        Some(EthernetProtocol::Arp) => true,
+        Some(EthernetProtocol::Ipv6) => {
+            frame.get(IPV6_NEXT_HEADER) == Some(&IpProtocol::Icmpv6.into())
+                && matches!(frame.get(ICMPV6_TYPE), Some(&(NEIGHBOR_SOLICIT | NEIGHBOR_ADVERT)))
+        }
+        Some(_) | None => false,
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! The embedding (daemon, simulator, test) pushes received frames in and takes transmitted ones
 //! out; buffers are pooled, so a frame costs no allocation once the pool is warm.
+//!
+//! What is transmitted may have to wait, and then nothing is received. ARP and neighbour discovery have room of their own:
+//! whoever asks whether this node lives must not wait with the rest.
 
 use std::collections::VecDeque;
 use std::num::{NonZeroU16, NonZeroUsize};
@@ -9,6 +12,10 @@ use std::num::{NonZeroU16, NonZeroUsize};
 use smoltcp::phy::{self, Checksum, Device, DeviceCapabilities, Medium, PacketMeta};
 use smoltcp::time::Instant as SmolInstant;
 
+use crate::frame::speaks_of_neighbours;
+
+/// Frames each way that have room beyond the depth of a queue, if they are ARP or neighbour discovery.
+const NEIGHBOUR_ROOM: usize = 64;
 /// Ethernet header, and one VLAN tag that a trunk port may leave on.
 const HEADER_LEN: usize = 14 + 4;
 /// The longest frame that a link is asked to cut: what a kernel takes at once.
@@ -21,6 +28,8 @@ pub struct QueueCounters {
     pub rx_full: u64,
     /// Received frames dropped because they are longer than the MTU allows.
     pub rx_oversize: u64,
+    /// Received frames that the stack was given before older ones, which had to wait.
+    pub rx_overtook: u64,
     /// Times the stack was told that the transmit queue is full.
     pub tx_full: u64,
     /// Received frames forgotten when an activation ended.
@@ -36,6 +45,7 @@ pub struct FrameQueue {
     tx: Lane,
     capabilities: DeviceCapabilities,
     counters: QueueCounters,
+    neighbours_only: bool,
 }
 
 #[derive(Debug)]
@@ -58,17 +68,22 @@ struct Lane {
 
 impl Lane {
     fn new(frame_len_max: usize, depth: usize) -> Self {
+        let frames_max = depth + NEIGHBOUR_ROOM;
         Lane {
-            frames: VecDeque::with_capacity(depth),
-            pool: Vec::with_capacity(depth),
+            frames: VecDeque::with_capacity(frames_max),
+            pool: Vec::with_capacity(frames_max),
             depth,
             frame_len_max,
             segment_size: None,
         }
     }
 
-    fn is_full(&self) -> bool {
-        self.frames.len() == self.depth
+    fn has_room(&self) -> bool {
+        self.frames.len() < self.depth
+    }
+
+    fn has_neighbour_room(&self) -> bool {
+        self.frames.len() < self.depth + NEIGHBOUR_ROOM
     }
 
     /// Queues a frame that `fill` writes into an empty buffer.
@@ -109,7 +124,7 @@ fn recycle(pool: &mut Vec<Vec<u8>>, mut buffer: Vec<u8>) {
 }
 
 impl FrameQueue {
-    /// Queues of at most `depth` frames each way, for IP packets of at most `mtu` bytes.
+    /// Queues of at most `depth` frames each way, and a few more of neighbours, for IP packets of at most `mtu` bytes.
     pub fn new(mtu: usize, depth: usize) -> Self {
         let mut capabilities = DeviceCapabilities::default();
         capabilities.medium = Medium::Ethernet;
@@ -120,6 +135,7 @@ impl FrameQueue {
             tx: Lane::new(frame_len_max, depth),
             capabilities,
             counters: QueueCounters::default(),
+            neighbours_only: false,
         }
     }
 
@@ -134,13 +150,21 @@ impl FrameQueue {
         self
     }
 
+    /// While this is so, the stack is given ARP and neighbour discovery alone, past whatever else was received, and what
+    /// it transmits may take the room that is kept for the answers.
+    pub fn set_neighbours_only(&mut self, neighbours_only: bool) {
+        self.neighbours_only = neighbours_only;
+    }
+
     /// Queues a received frame; false if it was dropped, and counted, for want of room.
     pub fn push(&mut self, frame: &[u8]) -> bool {
         if frame.len() > self.rx.frame_len_max {
             self.counters.rx_oversize += 1;
             return false;
         }
-        if self.rx.is_full() {
+        let has_room =
+            self.rx.has_room() || self.rx.has_neighbour_room() && speaks_of_neighbours(frame);
+        if !has_room {
             self.counters.rx_full += 1;
             return false;
         }
@@ -205,14 +229,18 @@ impl FrameQueue {
         self.rx.frames.len()
     }
 
-    /// Whether the stack would be given a received frame if it asked: there is one, and room for a reply.
+    /// Whether the stack would be given a received frame, of neighbours at least: there is one, and room for a reply.
     pub fn is_ready(&self) -> bool {
-        !self.rx.frames.is_empty() && !self.tx.is_full()
+        if self.tx.has_room() {
+            return !self.rx.frames.is_empty();
+        }
+        let is_asked = || self.rx.frames.iter().any(|frame| speaks_of_neighbours(&frame.bytes));
+        self.tx.has_neighbour_room() && is_asked()
     }
 
-    /// Whether nothing more can be transmitted before something has left.
+    /// Whether nothing more can be transmitted before something has left, but for answers to neighbours.
     pub fn is_tx_full(&self) -> bool {
-        self.tx.is_full()
+        !self.tx.has_room()
     }
 
     /// Frames waiting to be transmitted.
@@ -226,9 +254,19 @@ impl FrameQueue {
     }
 
     fn tx_has_no_room(&mut self) -> bool {
-        let full = self.tx.is_full();
-        self.counters.tx_full += u64::from(full);
-        full
+        let has_room = self.tx.has_room() || self.neighbours_only && self.tx.has_neighbour_room();
+        self.counters.tx_full += u64::from(!has_room);
+        !has_room
+    }
+
+    fn take_received(&mut self) -> Option<Vec<u8>> {
+        if !self.neighbours_only {
+            return self.rx.frames.pop_front().map(|frame| frame.bytes);
+        }
+        let is_asking = |frame: &Queued| speaks_of_neighbours(&frame.bytes);
+        let index = self.rx.frames.iter().position(is_asking)?;
+        self.counters.rx_overtook += u64::from(index != 0);
+        self.rx.frames.remove(index).map(|frame| frame.bytes)
     }
 }
 
@@ -241,7 +279,7 @@ impl Device for FrameQueue {
         if self.rx.frames.is_empty() || self.tx_has_no_room() {
             return None;
         }
-        let buffer = self.rx.frames.pop_front()?.bytes;
+        let buffer = self.take_received()?;
         Some((RxToken { buffer, pool: &mut self.rx.pool }, TxToken::new(&mut self.tx)))
     }
 
@@ -324,6 +362,58 @@ mod tests {
         assert_eq!([overtake(), overtake(), overtake()], [Some(2), Some(3), None]);
         assert_eq!(queue.pop_transmit(|frame| frame[0]), Some(0));
         assert_eq!(queue.tx_len(), 1);
+    }
+
+    /// ARP, as far as the queue looks.
+    const ARP: [u8; 60] = {
+        let mut frame = [0; 60];
+        (frame[12], frame[13]) = (0x08, 0x06);
+        frame
+    };
+
+    /// A queue in which two frames wait each way, and that has room for no more but of neighbours.
+    fn full() -> FrameQueue {
+        let mut queue = FrameQueue::new(1500, 2);
+        for i in 1..=2 {
+            assert!(queue.push(&[i; 60]) && queue.push_transmit(&[i; 60]));
+        }
+        assert!(!queue.push(&[3; 60]) && !queue.push_transmit(&[3; 60]) && !queue.is_ready());
+        queue
+    }
+
+    #[test]
+    fn neighbours_pass_what_waits_and_nothing_else_does() {
+        let mut queue = full();
+        assert!(queue.push(&ARP) && queue.is_ready());
+        assert!(queue.receive(SmolInstant::ZERO).is_none(), "in its turn");
+        queue.set_neighbours_only(true);
+        let (rx, tx) = queue.receive(SmolInstant::ZERO).expect("a question");
+        assert!(rx.consume(|frame| frame == ARP));
+        tx.consume(60, |frame| frame.copy_from_slice(&ARP));
+        assert!(queue.receive(SmolInstant::ZERO).is_none() && !queue.is_ready());
+        queue.set_neighbours_only(false);
+        assert!(queue.transmit(SmolInstant::ZERO).is_none(), "there is still no room");
+        assert!(queue.pop_transmit_where(speaks_of_neighbours, |_| ()).is_some());
+        assert_eq!(queue.counters().rx_overtook, 1);
+        let sent = [(); 2].map(|()| queue.pop_transmit(|frame| frame[0]));
+        let received = [(); 2].map(|()| queue.pop_received(|frame| frame[0]));
+        assert_eq!((sent, received), ([Some(1), Some(2)], [Some(1), Some(2)]));
+    }
+
+    #[test]
+    fn a_flood_of_questions_fills_the_room_of_neighbours_and_no_more() {
+        let mut queue = full();
+        assert_eq!((0..1_000).filter(|_| queue.push(&ARP)).count(), NEIGHBOUR_ROOM);
+        queue.set_neighbours_only(true);
+        for _ in 0..1_000 {
+            if let Some((rx, tx)) = queue.receive(SmolInstant::ZERO) {
+                rx.consume(|_| ());
+                tx.consume(60, |frame| frame.copy_from_slice(&ARP));
+            }
+            queue.push(&ARP);
+        }
+        assert_eq!((queue.tx_len(), queue.rx_len()), (2 + NEIGHBOUR_ROOM, 2 + NEIGHBOUR_ROOM));
+        assert!(!queue.is_ready(), "the answers have to leave first");
     }
 
     #[test]

@@ -27,7 +27,7 @@ enum Destination {
 
 impl<D: Device> Stack<D> {
     /// Takes frames up to the budget; true if it was used up.
-    pub(crate) fn take_frames(&mut self, now: Instant) -> bool {
+    pub fn take_frames(&mut self, now: Instant) -> bool {
         for _ in 0..self.config.limits.ingress_budget {
             let mut frame = std::mem::take(&mut self.frame);
             frame.clear();

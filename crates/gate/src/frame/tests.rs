@@ -43,6 +43,17 @@ fn every_kind_of_frame_is_told_apart() {
     ];
     for (frame, expected) in cases {
         assert_eq!(kind(&frame), expected, "{frame:02x?}");
+        let is_neighbours = matches!(
+            expected,
+            Kind::ArpRequest
+                | Kind::ArpProbe
+                | Kind::ArpReply
+                | Kind::ArpAnnouncement
+                | Kind::NeighborSolicit
+                | Kind::DadSolicit
+                | Kind::NeighborAdvert
+        );
+        assert_eq!(speaks_of_neighbours(&frame), is_neighbours, "{frame:02x?}");
     }
 }
 
