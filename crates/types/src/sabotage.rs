@@ -59,6 +59,8 @@ pub enum Sabotage {
     EntryTwice,
     /// A follower is left behind, and the in-sync set keeps its number.
     GenerationKept,
+    /// A follower is left behind, and nothing waits until others know.
+    BarrierLifted,
     /// What leaves when nothing is said but that bytes have come waits for no follower.
     AckUnheld,
     /// Nobody is told that a client has finished, before its service is.
@@ -79,7 +81,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 34] = [
+    pub const ALL: [Sabotage; 35] = [
         Sabotage::GateOpen,
         Sabotage::PauseUnnoticed,
         Sabotage::TermKept,
@@ -106,6 +108,7 @@ impl Sabotage {
         Sabotage::SnapshotIncomplete,
         Sabotage::EntryTwice,
         Sabotage::GenerationKept,
+        Sabotage::BarrierLifted,
         Sabotage::AckUnheld,
         Sabotage::FinUnlogged,
         Sabotage::StaleElected,

@@ -9,7 +9,7 @@ use locum_types::{Instant, Mode};
 use super::sight::{Outlet, Sight, Station};
 use super::{HostId, HostileId, NodeIndex, Plugged, World, WorldEvent, WorldEventKind};
 use crate::machine::{Machine, Stage};
-use crate::sniff::beat_payload;
+use crate::sniff::{beat_payload, is_tcp_of};
 
 /// Rounds of frames and answers at one instant; more is a storm, and a bug.
 const ROUNDS_MAX: usize = 10_000;
@@ -178,7 +178,8 @@ impl World {
             }
         }
         let late = process.interrupted_at.take().map_or(Duration::ZERO, |at| now - at);
-        let (mode, muted, from) = (process.reported, machine.muted, Station::Node(index));
+        let (mode, from) = (process.reported, Station::Node(index));
+        let (muted, adrift) = (machine.muted, machine.adrift);
         let leaks = &mut self.leaks;
         let mut outlet = Outlet {
             fabric: &mut self.fabric,
@@ -191,7 +192,8 @@ impl World {
                 Port::Heartbeat => heartbeat,
             };
             leaks.check(now, identity, mode, frame);
-            let lost = muted && beat_payload(frame).is_some();
+            let lost = muted && beat_payload(frame).is_some()
+                || adrift.is_some_and(|port| is_tcp_of(frame, port));
             outlet.send(Sight { at: now, local, late, from, mode: Some(mode), jack, lost, frame });
         };
         while process.node.poll_transmit(local, &mut send).is_some() {}
