@@ -69,6 +69,8 @@ pub enum Sabotage {
     StaleElected,
     /// A node whose copy may be old serves from it.
     StaleTrusted,
+    /// A follower counts as in sync although another node leads.
+    SuccessorIgnored,
     /// Answers to probes wait for followers.
     ProbeAnswersHeld,
     /// A snapshot of `kv` lacks a session.
@@ -81,7 +83,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 35] = [
+    pub const ALL: [Sabotage; 36] = [
         Sabotage::GateOpen,
         Sabotage::PauseUnnoticed,
         Sabotage::TermKept,
@@ -113,6 +115,7 @@ impl Sabotage {
         Sabotage::FinUnlogged,
         Sabotage::StaleElected,
         Sabotage::StaleTrusted,
+        Sabotage::SuccessorIgnored,
         Sabotage::ProbeAnswersHeld,
         Sabotage::SessionForgotten,
         Sabotage::ScaleForgotten,
