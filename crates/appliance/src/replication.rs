@@ -163,7 +163,7 @@ impl Replicator {
         self.led_by = active.or(self.led_by);
         if let Role::Following(follower) = &mut self.role {
             follower.disconnected(now);
-            if successor.is_some() {
+            if successor.is_some() && !sabotaged(Sabotage::SuccessorIgnored) {
                 follower.superseded(now);
             }
             self.connection = None;

@@ -6,7 +6,7 @@ use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{BootNonce, Grant, Health, Instant, LogPosition, Mode, NodeId, ResignReason};
 use locum_wire::{Beat, Intent, TimestampEcho};
 
-use crate::peer::{Peer, timestamp_of};
+use crate::peer::{Peer, micros, timestamp_of};
 use crate::{Deadline, Event, Monitor, Output};
 
 /// Beats leave up to a quarter of the interval early (RFC 5880 §6.8.7), so that nodes do not fall into step.
@@ -79,13 +79,10 @@ impl Monitor {
         // Of a former life of the peer nothing is said to the next one, whose clock may be another.
         let of_echoed = peer.boot().is_some() && peer.boot() == said.echo;
         let heard_at = peer.detector.heard_at().filter(|_| of_echoed);
-        let age_us = |at: Instant| u32::try_from((now - at).as_micros()).unwrap_or(u32::MAX);
-        let echoed = peer.latest.zip(heard_at);
         let heard = Heard {
             recent: if of_echoed { peer.recent() } else { 0 },
-            age_us: heard_at.map(age_us),
-            timestamp_echo: echoed
-                .map(|(beat, at)| TimestampEcho { timestamp: beat.timestamp, held_us: age_us(at) }),
+            age_us: heard_at.map(|at| micros(now - at)),
+            timestamp_echo: peer.timestamp_echo(now).filter(|_| of_echoed),
         };
         let beat = Beat { timestamp: timestamp_of(now), ..self.compose(to, said, heard) };
         self.counters.beats_sent += 1;

@@ -81,6 +81,9 @@ pub(crate) struct Peer {
     window: ReplayWindow,
     pub(crate) detector: Detector,
     pub(crate) latest: Option<Beat>,
+    /// The timestamp of the newest beat of this life, and when it came. One that is too old to be believed tells how old
+    /// the answer to it is all the same: without that two nodes could each take the other for dead, over a link that was slow.
+    newest: Option<(u32, Instant)>,
     pub(crate) rtt: Option<Duration>,
     /// When we had said what the latest beat answers: it was made after that.
     said_before: Instant,
@@ -109,6 +112,7 @@ impl Peer {
             window: ReplayWindow::new(),
             detector: Detector::new(now),
             latest: None,
+            newest: None,
             rtt: None,
             said_before: Instant::ZERO,
             sent: 0,
@@ -154,6 +158,9 @@ impl Peer {
         let newest = self.window.highest();
         if !self.window.accept(beat.sequence) {
             return Hearing::Refused(Refused::Replayed);
+        }
+        if beat.sequence > newest {
+            self.newest = Some((beat.timestamp, now));
         }
         if self.is_of_the_dead(now, beat, dead_after) {
             return Hearing::Stale;
@@ -202,6 +209,7 @@ impl Peer {
         self.second = None;
         self.window = ReplayWindow::new();
         self.detector = Detector::new(now);
+        self.newest = None;
         self.rtt = None;
         self.first_heard = beat.sequence;
         self.first_sent = self.sent;
@@ -217,6 +225,12 @@ impl Peer {
         }
         self.latest = None;
         self.outranked = false;
+    }
+
+    /// What a beat echoes, so that the peer can tell how old it is.
+    pub(crate) fn timestamp_echo(&self, now: Instant) -> Option<TimestampEcho> {
+        let (timestamp, at) = self.newest?;
+        Some(TimestampEcho { timestamp, held_us: micros(now - at) })
     }
 
     fn measure_rtt(&mut self, now: Instant, beat: &Beat) {
@@ -345,6 +359,11 @@ fn said_before(now: Instant, beat: &Beat) -> Option<Instant> {
 /// The microseconds of an instant as a beat carries them: wrapping, and only ever compared to our own.
 pub(crate) fn timestamp_of(now: Instant) -> u32 {
     now.as_micros() as u32
+}
+
+/// A time as a beat carries it.
+pub(crate) fn micros(time: Duration) -> u32 {
+    u32::try_from(time.as_micros()).unwrap_or(u32::MAX)
 }
 
 /// The share of the last 32 of `beats` that is missing in `heard`.

@@ -10,6 +10,7 @@ use locum_types::{Instant, Mode};
 
 use crate::clock::MachineClock;
 use crate::fabric::{Fabric, Jack};
+use crate::sniff::is_tcp_of;
 
 /// Frames that the cards hold for a process that does not read, as a TAP's queue of 500 does.
 const BACKLOG_MAX: usize = 500;
@@ -26,6 +27,8 @@ pub(crate) struct Machine {
     pub(crate) suspended: bool,
     /// Whether its beats are lost, and nothing else.
     pub(crate) muted: bool,
+    /// The port of its replication, whose segments are lost, both ways, and nothing else.
+    pub(crate) adrift: Option<u16>,
     pub(crate) process: Option<Process>,
     backlog: VecDeque<(Port, Vec<u8>)>,
     backlog_dropped: u64,
@@ -100,6 +103,7 @@ impl Machine {
             cpu,
             suspended: false,
             muted: false,
+            adrift: None,
             process: None,
             backlog: VecDeque::new(),
             backlog_dropped: 0,
@@ -235,8 +239,10 @@ impl Machine {
     }
 
     fn keep(&mut self, port: Port, frame: &[u8], reads: bool) {
+        let lost = self.adrift.is_some_and(|port| is_tcp_of(frame, port));
         match &mut self.process {
             None => {}
+            Some(_) if lost => {}
             Some(process) if reads && self.backlog.is_empty() => {
                 process.node.receive(port, frame);
                 process.deadline = Some(Instant::ZERO);

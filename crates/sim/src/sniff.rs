@@ -26,13 +26,24 @@ pub(crate) struct TcpNumbers {
 
 /// The numbers of a TCP segment, over IPv4 or IPv6 without options.
 pub(crate) fn tcp_numbers(frame: &[u8]) -> Option<TcpNumbers> {
+    let &[a, b, _, _, rest @ ..] = tcp_header(frame)?;
+    let [sequence, ack] =
+        [rest.first_chunk()?, rest.last_chunk()?].map(|it| u32::from_be_bytes(*it));
+    Some(TcpNumbers { port: u16::from_be_bytes([a, b]), sequence, ack })
+}
+
+/// Whether a frame is a TCP segment from or to this port.
+pub(crate) fn is_tcp_of(frame: &[u8], port: u16) -> bool {
+    let port = port.to_be_bytes();
+    tcp_header(frame).is_some_and(|&[a, b, c, d, ..]| [a, b] == port || [c, d] == port)
+}
+
+/// A TCP header up to the acknowledgement number.
+fn tcp_header(frame: &[u8]) -> Option<&[u8; 12]> {
     let (protocol, at) = match frame.get(12..)? {
         [0x08, 0x00, 0x45, ..] => (frame.get(23)?, 34),
         [0x86, 0xdd, ..] => (frame.get(20)?, 54),
         _ => return None,
     };
-    let &[a, b, _, _, rest @ ..] = frame.get(at..at + 12)?.first_chunk::<12>()?;
-    let [sequence, ack] =
-        [rest.first_chunk()?, rest.last_chunk()?].map(|it| u32::from_be_bytes(*it));
-    (*protocol == 6).then(|| TcpNumbers { port: u16::from_be_bytes([a, b]), sequence, ack })
+    frame.get(at..)?.first_chunk().filter(|_| *protocol == 6)
 }

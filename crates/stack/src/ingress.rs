@@ -39,10 +39,25 @@ impl<D: Device> Stack<D> {
             }
             self.frame = frame;
             if received.is_none() {
+                self.serve_in_hand(now);
                 return false;
             }
         }
+        self.serve_in_hand(now);
         true
+    }
+
+    /// Serves the flow whose segments were taken last.
+    fn serve_in_hand(&mut self, now: Instant) {
+        if let Some(key) = self.in_hand.take() {
+            self.serve(now, key);
+        }
+    }
+
+    /// Whether a payload is one more segment of the flow whose segments were taken last.
+    fn goes_on(&self, payload: &Payload) -> bool {
+        let flow = self.in_hand.and_then(|key| self.table.get(key));
+        matches!((flow, payload), (Some(flow), Payload::Tcp(segment)) if flow.tuple == segment.tuple)
     }
 
     fn take_frame(&mut self, now: Instant, frame: &[u8]) {
@@ -54,6 +69,9 @@ impl<D: Device> Stack<D> {
         if !parsed.source_mac.is_unicast() {
             self.counters.frames_malformed += 1;
             return;
+        }
+        if !self.goes_on(&parsed.payload) {
+            self.serve_in_hand(now);
         }
         self.learn(now, &parsed);
         match parsed.payload {
@@ -110,9 +128,10 @@ impl<D: Device> Stack<D> {
         match verdict {
             Verdict::Pass => {
                 self.feed(now, frame, Destination::Flow(key));
-                if self.may_be_served_later(key, segment) {
-                    self.serve_later(key);
+                if self.may_wait_for_more(key, segment) {
+                    self.in_hand = Some(key);
                 } else {
+                    self.in_hand = None;
                     self.serve(now, key);
                 }
             }
@@ -141,10 +160,10 @@ impl<D: Device> Stack<D> {
         }
     }
 
-    /// Whether a segment may wait for more of its flow that have come with it: then one ACK is for all of them, and one
-    /// entry. At least every second one is acknowledged (RFC 9293 §3.8.6.3), but not if the ACKs would wait, and
-    /// leave at once: all that is queued in one poll waits for the last entry made in it.
-    fn may_be_served_later(&mut self, key: Key, segment: &Segment) -> bool {
+    /// Whether a segment may wait for more of its flow right behind it: then one ACK is for all of them, and one entry.
+    /// At least every second one is acknowledged (RFC 9293 §3.8.6.3), but not if the ACKs would wait, and leave at
+    /// once: all that is queued in one poll waits for the last entry made in it.
+    fn may_wait_for_more(&mut self, key: Key, segment: &Segment) -> bool {
         let together = if self.journal.is_some() { usize::MAX } else { SEGMENTS_PER_ACK };
         let Some(flow) = self.table.get_mut(key) else { return false };
         flow.unserved += 1;

@@ -59,6 +59,8 @@ pub struct Stack<D: Device> {
     pub(crate) timers: Timers,
     /// Flows that want to be served; none is in here twice.
     pub(crate) dirty: VecDeque<Key>,
+    /// The flow whose segments were taken last, while more may come: it is served when they have.
+    pub(crate) in_hand: Option<Key>,
     pub(crate) half_open: HalfOpen,
     /// No sockets: for frames that smoltcp answers itself.
     pub(crate) misc: SocketSet<'static>,
@@ -108,6 +110,7 @@ impl<D: Device> Stack<D> {
             table: Table::new(config.isn_key),
             timers: Timers::default(),
             dirty: VecDeque::new(),
+            in_hand: None,
             half_open: HalfOpen::default(),
             misc: SocketSet::new(Vec::new()),
             rest_at: Some(Instant::ZERO),

@@ -59,6 +59,8 @@ pub enum Sabotage {
     EntryTwice,
     /// A follower is left behind, and the in-sync set keeps its number.
     GenerationKept,
+    /// A follower is left behind, and nothing waits until others know.
+    BarrierLifted,
     /// What leaves when nothing is said but that bytes have come waits for no follower.
     AckUnheld,
     /// Nobody is told that a client has finished, before its service is.
@@ -67,6 +69,8 @@ pub enum Sabotage {
     StaleElected,
     /// A node whose copy may be old serves from it.
     StaleTrusted,
+    /// A follower counts as in sync although another node leads.
+    SuccessorIgnored,
     /// Answers to probes wait for followers.
     ProbeAnswersHeld,
     /// A snapshot of `kv` lacks a session.
@@ -79,7 +83,7 @@ pub enum Sabotage {
 
 impl Sabotage {
     /// All of them.
-    pub const ALL: [Sabotage; 34] = [
+    pub const ALL: [Sabotage; 36] = [
         Sabotage::GateOpen,
         Sabotage::PauseUnnoticed,
         Sabotage::TermKept,
@@ -106,10 +110,12 @@ impl Sabotage {
         Sabotage::SnapshotIncomplete,
         Sabotage::EntryTwice,
         Sabotage::GenerationKept,
+        Sabotage::BarrierLifted,
         Sabotage::AckUnheld,
         Sabotage::FinUnlogged,
         Sabotage::StaleElected,
         Sabotage::StaleTrusted,
+        Sabotage::SuccessorIgnored,
         Sabotage::ProbeAnswersHeld,
         Sabotage::SessionForgotten,
         Sabotage::ScaleForgotten,

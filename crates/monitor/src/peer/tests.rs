@@ -147,6 +147,23 @@ fn what_was_said_before_a_death_does_not_bring_back_the_dead() {
 }
 
 #[test]
+fn the_timestamp_of_the_newest_beat_goes_back_even_if_it_is_not_believed() {
+    let mut peer = peer();
+    let stamped = |sequence, timestamp| Beat { timestamp, ..beat(10, sequence) };
+    let echo = |timestamp, held_us| Some(TimestampEcho { timestamp, held_us });
+    assert_eq!(peer.timestamp_echo(ms(100)), None);
+    hear(&mut peer, 100, stamped(2, 7));
+    assert_eq!(hear(&mut peer, 101, stamped(1, 6)), Hearing::Late);
+    assert_eq!(peer.timestamp_echo(ms(102)), echo(7, 2_000), "held since it came");
+    let old = Beat { timestamp_echo: echo(timestamp_of(ms(110)), 0), ..stamped(3, 8) };
+    assert_eq!(hear(&mut peer, 200, old), Hearing::Stale);
+    assert_eq!(peer.timestamp_echo(ms(203)), echo(8, 3_000));
+    hear(&mut peer, 204, stamped(4, 9));
+    hear(&mut peer, 300, Beat { timestamp: 1, ..beat(11, 1) });
+    assert_eq!(peer.timestamp_echo(ms(300)), echo(1, 0), "nothing of a former life");
+}
+
+#[test]
 fn the_last_number_is_left_to_the_will() {
     let mut peer = peer();
     peer.sent = u64::MAX - 2;

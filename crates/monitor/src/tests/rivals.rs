@@ -2,7 +2,7 @@
 
 use locum_types::{BootNonce, Cause, LogPosition, Mode, Term};
 
-use super::group::Group;
+use super::group::{Group, Link};
 use super::solo::{DEAD_AFTER, INTERVAL, Puppet, Solo, config, ms, node, priority};
 use crate::{Event, Input, Output};
 
@@ -71,6 +71,23 @@ fn the_loser_yields_at_once_and_announces_nothing() {
     solo.run_with(DEAD_AFTER * 2 + INTERVAL, &mut [&mut rival]);
     assert_eq!(solo.mode(), Mode::Waiting);
     assert_eq!(solo.monitor.status(solo.now).counters.rivals_yielded_to, 1);
+}
+
+/// Beats took longer than the detection time before the nodes lost each other. Neither believes what echoes those, but
+/// each can tell how old the answer to it is.
+#[test]
+fn a_duel_after_a_slow_link_lasts_no_longer_than_any_other() {
+    let mut group = Group::new(2, 1);
+    group.run_ms(400);
+    let slow = Link { delay: DEAD_AFTER * 3, ..Link::default() };
+    (*group.link(1, 2), *group.link(2, 1)) = (slow, slow);
+    group.run_ms(600);
+    group.partition(&[1], &[2]);
+    group.run_ms(150);
+    assert_eq!(group.speaking(), [node(1), node(2)], "{}", group.story());
+    group.heal();
+    group.run(INTERVAL + ms(2));
+    assert_eq!(group.speaking().len(), 1, "{}", group.story());
 }
 
 #[test]

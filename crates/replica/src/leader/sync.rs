@@ -98,6 +98,9 @@ impl Leader {
             until: trust.map(|trust_for| following.heard_at + trust_for),
         };
         self.barrier = Some(self.barrier.map_or(barrier, |before| before.with(barrier)));
+        if sabotaged(Sabotage::BarrierLifted) {
+            self.barrier = None;
+        }
     }
 
     /// A node that says hello follows this one, and no other.

@@ -98,7 +98,9 @@ impl Calm {
             | FaultKind::Impair { cable: Cable::Heartbeat(node), .. } => {
                 self.soft[*node].push(period);
             }
-            FaultKind::Cut { cable: Cable::Client(_), .. }
+            // It hears, and is heard: what its copy is worth is said in time.
+            FaultKind::Adrift { .. }
+            | FaultKind::Cut { cable: Cable::Client(_), .. }
             | FaultKind::Impair { cable: Cable::Client(_), .. } => {}
             FaultKind::Cut { cable: Cable::Trunk(_), .. }
             | FaultKind::Impair { cable: Cable::Trunk(_), .. } => self.disturb_all(period),

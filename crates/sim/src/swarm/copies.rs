@@ -245,6 +245,7 @@ impl Copies {
         }
         broken
             .or_else(|| self.member_lacks(world))
+            .or_else(|| self.outlives(world))
             .or_else(|| self.digests_differ(world))
             .or_else(|| self.judge_streams(world))
     }
@@ -349,6 +350,27 @@ impl Copies {
         let (index, what) = lacking.next()?;
         let what = format!("node {} of node {}: {what}", index.0 + 1, leader.0 + 1);
         Some(("a follower in sync lacks what has left", what))
+    }
+
+    /// A copy does not outlive its leader: whoever hears that another leads is in sync with that one, or not at all.
+    fn outlives(&self, world: &World) -> Option<Broken> {
+        let now = world.now();
+        let (since, _) = self.led_since;
+        let is_sole = |&&(leader, _): &&(NodeIndex, LogCopy)| {
+            serves(world, leader) && !self.excuses.split_since(now)
+        };
+        let (leader, _) = self.led.as_ref().filter(is_sole)?;
+        let calm = |node: NodeIndex| now - self.calm.disturbed_at(node.0, now) > self.settling;
+        let has_heard = |node: NodeIndex| calm(node) && now - since > self.told_within;
+        let is_of_another = |&node: &NodeIndex| {
+            node != *leader
+                && has_heard(node)
+                && self.in_sync_since[node.0].is_some()
+                && self.member_at[node.0] < since
+        };
+        let node = world.nodes().find(is_of_another).filter(|_| calm(*leader))?;
+        let what = format!("node {}, node {} leads since {since}", node.0 + 1, leader.0 + 1);
+        Some(("a copy outlived its leader", what))
     }
 
     /// Somebody who was left behind, and could know by now, has taken over in place of a member of the set.

@@ -206,6 +206,11 @@ pub enum FaultKind {
         /// Beats from this node to all others are lost.
         node: usize,
     },
+    /// Segments of replication are lost, and nothing else.
+    Adrift {
+        /// Of the channels of this node.
+        node: usize,
+    },
     /// The operator asks whoever is active to hand over.
     HandOver,
     /// The machine that means harm sets to work.
@@ -268,6 +273,7 @@ impl Plan {
         plan.casualties = (1..nodes).filter(|_| chance(&mut rng, 0.15)).collect();
         plan.draw_replication();
         plan.draw_variants();
+        plan.draw_left_behind();
         plan
     }
 
@@ -533,6 +539,7 @@ impl fmt::Display for FaultKind {
             FaultKind::Cut { cable, way: Some(way) } => write!(f, "cut {cable}, {way:?} only"),
             FaultKind::Impair { cable, with } => write!(f, "impair {cable}: {with:?}"),
             FaultKind::Deafness { node } => write!(f, "beats of node {} are lost", node + 1),
+            FaultKind::Adrift { node } => write!(f, "replication of node {} is lost", node + 1),
             FaultKind::HandOver => write!(f, "operator asks for a hand-over"),
             FaultKind::Attack { weapons } => write!(f, "attack with {weapons:?}"),
         }

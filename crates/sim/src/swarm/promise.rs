@@ -60,6 +60,7 @@ impl What {
             | FaultKind::Cut { .. }
             | FaultKind::Impair { .. }
             | FaultKind::Deafness { .. }
+            | FaultKind::Adrift { .. }
             | FaultKind::Attack { .. } => Vec::new(),
         }
     }

@@ -141,6 +141,7 @@ impl<'a> Stage<'a> {
             FaultKind::Cut { .. } | FaultKind::Impair { .. } | FaultKind::Deafness { .. } => {
                 self.set_cables()
             }
+            FaultKind::Adrift { node } => world.lose_replication(NodeIndex(*node), true),
             FaultKind::HandOver => {
                 if let Some(&active) = world.active().first() {
                     world.hand_over(active, None);
@@ -179,6 +180,9 @@ impl<'a> Stage<'a> {
             FaultKind::Cut { .. } | FaultKind::Impair { .. } | FaultKind::Deafness { .. } => {
                 self.set_cables()
             }
+            FaultKind::Adrift { node } if !held(*node, self) => {
+                self.world.lose_replication(NodeIndex(*node), false);
+            }
             FaultKind::Attack { .. } => self.attack(),
             FaultKind::Kill { .. }
             | FaultKind::Terminate { .. }
@@ -187,6 +191,7 @@ impl<'a> Stage<'a> {
             | FaultKind::Starve { .. }
             | FaultKind::Sick { .. }
             | FaultKind::LinkDown { .. }
+            | FaultKind::Adrift { .. }
             | FaultKind::Jump { .. }
             | FaultKind::HandOver => {}
         }
@@ -284,6 +289,7 @@ fn effect(kind: &FaultKind) -> Option<(&'static str, usize)> {
         FaultKind::Starve { node, .. } => Some(("starved", *node)),
         FaultKind::Sick { node } => Some(("sick", *node)),
         FaultKind::LinkDown { node } => Some(("link", *node)),
+        FaultKind::Adrift { node } => Some(("adrift", *node)),
         FaultKind::Jump { .. }
         | FaultKind::Cut { .. }
         | FaultKind::Impair { .. }

@@ -131,6 +131,12 @@ impl World {
         self.machines[index.0].muted = muted;
     }
 
+    /// From now on segments of a node's replication are lost, both ways, or not any more; nothing else is.
+    pub fn lose_replication(&mut self, index: NodeIndex, lost: bool) {
+        let machine = &mut self.machines[index.0];
+        machine.adrift = machine.config.replication.filter(|_| lost).map(|with| with.port);
+    }
+
     /// Says what one direction of a cable does to frames.
     pub fn impair(&mut self, jack: Jack, direction: Direction, impairment: Impairment) {
         let seed = self.rng.u64(..);

@@ -10,7 +10,7 @@ use locum_types::{Instant, Mode};
 use super::sight::{Outlet, Sight, Station};
 use super::{HostId, HostileId, NodeIndex, Plugged, World, WorldEvent, WorldEventKind};
 use crate::machine::{Machine, Stage};
-use crate::sniff::beat_payload;
+use crate::sniff::{beat_payload, is_tcp_of};
 
 /// Rounds of frames and answers at one instant; more is a storm, and a bug.
 const ROUNDS_MAX: usize = 10_000;
@@ -179,7 +179,8 @@ impl World {
             }
         }
         let late = process.interrupted_at.take().map_or(Duration::ZERO, |at| now - at);
-        let (mode, muted, from) = (process.reported, machine.muted, Station::Node(index));
+        let (mode, from) = (process.reported, Station::Node(index));
+        let (muted, adrift) = (machine.muted, machine.adrift);
         let leaks = &mut self.leaks;
         let mut outlet = Outlet {
             fabric: &mut self.fabric,
@@ -192,7 +193,8 @@ impl World {
                 Port::Heartbeat => heartbeat,
             };
             leaks.check(now, identity, mode, frame);
-            let lost = muted && beat_payload(frame).is_some();
+            let lost = muted && beat_payload(frame).is_some()
+                || adrift.is_some_and(|port| is_tcp_of(frame, port));
             outlet.send(Sight { at: now, local, late, from, mode: Some(mode), jack, lost, frame });
         };
         let mut send = |port, frame: &[u8], segment_size| match segment_size {

@@ -7,14 +7,16 @@ use std::time::Duration;
 use fastrand::Rng;
 use locum_appliance::{Prefer, Replication};
 
-use super::super::draw::{chance, pick};
-use super::{Plan, ProgramPlan};
+use super::super::draw::{chance, duration, pick};
+use super::{Fault, FaultKind, Plan, ProgramPlan};
 use crate::{Dialect, ECHO_PORT, KV_PORT, TcpHabits, WindowScale};
 
 /// Tells this generator from the one of all else.
 const SALT: u64 = 0x57ae_a45a_10c0_0001;
 /// And the one of what was added later from both.
 const VARIANTS_SALT: u64 = 0x57ae_a45a_10c0_0002;
+/// And the one of what was added after that.
+const LEFT_BEHIND_SALT: u64 = 0x57ae_a45a_10c0_0003;
 /// The TCP port of the nodes' channels.
 const PORT: u16 = 3781;
 /// Of the group that is replicated.
@@ -25,6 +27,8 @@ const KV_SHARE: f64 = 0.3;
 const CONSISTENCY_SHARE: f64 = 0.25;
 /// The share that leaves a service out.
 const LEFT_OUT_SHARE: f64 = 0.06;
+/// The share in which a follower is left behind, and the place changes hands before it knows.
+const LEFT_BEHIND_SHARE: f64 = 0.1;
 /// The longest scale that RFC 7323 §2.3 allows, in bits.
 const SCALE_MAX: u8 = 14;
 /// Who waits for so long hangs.
@@ -87,6 +91,29 @@ impl Plan {
                 ProgramPlan::Udp | ProgramPlan::Udp6 | ProgramPlan::Ping | ProgramPlan::Ping6 => {}
             }
         }
+    }
+
+    /// A follower is waited for no longer, cannot be told so, and takes itself for a member for a while yet.
+    pub(super) fn draw_left_behind(&mut self) {
+        let mut rng = Rng::with_seed(self.seed ^ LEFT_BEHIND_SALT);
+        if self.replication.is_none() || !chance(&mut rng, LEFT_BEHIND_SHARE) {
+            return;
+        }
+        let node = rng.usize(..self.nodes.len());
+        let other = (node + rng.usize(1..self.nodes.len())) % self.nodes.len();
+        let change = match rng.u8(..3) {
+            0 => FaultKind::HandOver,
+            _ => FaultKind::Kill { node: other, warden: rng.bool() },
+        };
+        let at = duration(&mut rng, self.settling().min(self.safety / 2), self.safety);
+        let lasts = duration(&mut rng, self.dead_after, self.dead_after * 10);
+        let then = at + duration(&mut rng, self.dead_after, self.dead_after * 5);
+        let faults = [
+            Fault { at, lasts, kind: FaultKind::Adrift { node } },
+            Fault { at: then.min(self.safety), lasts: self.dead_after * 25, kind: change },
+        ];
+        self.faults.extend(faults);
+        self.faults.sort_by_key(|fault| fault.at);
     }
 }
 
