@@ -168,7 +168,8 @@ fn only_an_exact_reset_closes() {
 /// RFC 5961 §3.2: whoever meant it says it again, with the number that the challenge names.
 #[test]
 fn a_reset_in_the_window_is_challenged_now_and_then() {
-    let (mut stack, service) = server(config(Limits::default()));
+    let limits = Limits { rx_buffer: 32 * 1024, ..Limits::default() };
+    let (mut stack, service) = server(config(limits));
     let mut raw = Raw::new(40_000);
     let syn_ack = raw.connect(&mut stack, NOW);
     let reset_at = |stack: &mut _, at, offset| {
