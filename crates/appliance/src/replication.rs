@@ -521,6 +521,10 @@ impl Replicator {
 
     /// What this node's copy is worth in an election.
     pub(crate) fn position(&self) -> LogPosition {
+        if matches!(self.role, Role::Leading) && self.position == LogPosition::default() {
+            // Nothing has happened yet.
+            return LogPosition::default();
+        }
         match self.protection {
             Protection::Protected | Protection::Unprotected | Protection::InSync => {
                 LogPosition::complete(self.generation.0)

@@ -34,6 +34,8 @@ pub struct ServiceStatus {
     pub gate: GateCounters,
     /// Frames lost between link and stack.
     pub queue: QueueCounters,
+    /// Received frames that wait until there is room for answers.
+    pub frames_waiting: u64,
     /// Frames that were ready to leave when the lease had run out.
     pub fenced_frames: u64,
     /// Received frames that were not answered here, but kept for a successor.
@@ -133,11 +135,6 @@ impl ServiceHalf {
     /// A frame was received on the service link, for whomever.
     pub fn note_frame(&mut self) {
         self.heard = true;
-    }
-
-    /// Whether received frames wait for the next poll.
-    pub fn has_received(&self) -> bool {
-        self.stack.device().inner().rx_len() > 0
     }
 
     /// Whether the next poll takes one of them: there is room for an answer.
@@ -432,6 +429,7 @@ impl ServiceHalf {
             health: self.stack.health(),
             gate: gate.counters().clone(),
             queue: gate.inner().counters(),
+            frames_waiting: gate.inner().rx_len() as u64,
             fenced_frames: self.fenced_frames,
             frames_left: self.frames_left,
             frames_relayed: self.frames_relayed,

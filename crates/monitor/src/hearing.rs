@@ -14,7 +14,8 @@ const DUPLICATE_MEMORY: u32 = 4;
 /// What decides between two active nodes; the greater one stays.
 ///
 /// First of all, whether it is heard by anybody: clients are with the one that is. The position is that of its copy when
-/// it became active: of two that took over at once the one that has more of what clients saw stays.
+/// it became active: of two that took over at once the one that has more of what clients saw stays; and of two that began
+/// with nothing, one that has seen clients since.
 pub(crate) type Claim = (bool, Term, LogPosition, Priority, NodeId);
 
 pub(crate) fn claim_of(beat: &Beat) -> Claim {

@@ -63,8 +63,6 @@ pub(crate) struct Flow {
     pub(crate) ended_by: Option<CloseReason>,
     /// It wants to be served.
     pub(crate) dirty: bool,
-    /// Segments taken since it was served.
-    pub(crate) unserved: usize,
     /// It has a place in the queue of those that do.
     pub(crate) queued: bool,
     /// Its entries among the timers.
@@ -161,7 +159,6 @@ impl Flow {
             closing: false,
             ended_by: None,
             dirty: false,
-            unserved: 0,
             queued: false,
             armed: Armed::default(),
             last_ack: None,

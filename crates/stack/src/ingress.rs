@@ -13,9 +13,6 @@ use crate::slot::Slot;
 use crate::stack::Stack;
 use crate::table::Key;
 
-/// Segments that have one ACK, if as many come at once and nothing holds it up.
-const SEGMENTS_PER_ACK: usize = 2;
-
 /// Where a frame goes.
 #[derive(Clone, Copy)]
 enum Destination {
@@ -128,11 +125,11 @@ impl<D: Device> Stack<D> {
         match verdict {
             Verdict::Pass => {
                 self.feed(now, frame, Destination::Flow(key));
-                if self.may_wait_for_more(key, segment) {
-                    self.in_hand = Some(key);
-                } else {
-                    self.in_hand = None;
-                    self.serve(now, key);
+                self.in_hand = Some(key);
+                // Where ACKs wait for followers, those of a burst would leave at once: one says it all, and one entry.
+                // Where they do not, each is of use to the client's congestion control.
+                if self.journal.is_none() || !segment.is_plain() {
+                    self.serve_in_hand(now);
                 }
             }
             Verdict::Renumber(sequence) => {
@@ -158,16 +155,6 @@ impl<D: Device> Stack<D> {
             }
             Verdict::DuplicateAckOfFin => self.counters.acks_of_fin_repeated += 1,
         }
-    }
-
-    /// Whether a segment may wait for more of its flow right behind it: then one ACK is for all of them, and one entry.
-    /// At least every second one is acknowledged (RFC 9293 §3.8.6.3), but not if the ACKs would wait, and leave at
-    /// once: all that is queued in one poll waits for the last entry made in it.
-    fn may_wait_for_more(&mut self, key: Key, segment: &Segment) -> bool {
-        let together = if self.journal.is_some() { usize::MAX } else { SEGMENTS_PER_ACK };
-        let Some(flow) = self.table.get_mut(key) else { return false };
-        flow.unserved += 1;
-        segment.is_plain() && flow.unserved < together
     }
 
     /// Lets smoltcp see a payload, and then, if it has all of it, the FIN behind it.

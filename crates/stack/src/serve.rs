@@ -31,7 +31,6 @@ impl<D: Device> Stack<D> {
             self.deliver(now, key);
         }
         let Some(flow) = self.table.get_mut(key) else { return };
-        flow.unserved = 0;
         let stack_at = flow.stack_at(now, &mut self.interface);
         let sent = stack_at.is_none_or(|at| at > now);
         flow.dirty = !(told && sent);

@@ -47,6 +47,25 @@ fn of_two_active_nodes_the_isolated_one_yields_whatever_its_term() {
 }
 
 #[test]
+fn of_two_that_began_with_nothing_the_one_that_has_seen_clients_stays() {
+    for (seen, theirs, yields) in [
+        (LogPosition::default(), LogPosition::default(), true),
+        (LogPosition::complete(1), LogPosition::default(), false),
+        (LogPosition::complete(1), LogPosition::NOT_WHOLE, true),
+        (LogPosition::complete(1), LogPosition::complete(0), true),
+    ] {
+        let (mut solo, mut rival) = active_solo();
+        solo.turn([Input::Position { position: seen, until: None }]);
+        (rival.beat.mode, rival.beat.term, rival.beat.priority) =
+            (Mode::Active, Term(1), priority(200));
+        rival.beat.position = theirs;
+        solo.hear(rival.speak());
+        let expected = if yields { Mode::Joining } else { Mode::Active };
+        assert_eq!(solo.mode(), expected, "{seen}, {theirs}");
+    }
+}
+
+#[test]
 fn only_an_active_node_says_that_it_is_isolated() {
     let (mut solo, _) = active_solo();
     solo.turn([Input::Isolated(true)]);

@@ -141,6 +141,7 @@ pub(super) fn imbalance(world: &World, index: NodeIndex) -> Option<String> {
                 + queue.rx_full
                 + queue.rx_oversize
                 + queue.rx_cleared
+                + status.service.frames_waiting
                 + status.service.frames_left,
         ),
         (

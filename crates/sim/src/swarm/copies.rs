@@ -291,8 +291,8 @@ impl Copies {
                 broken = Some(("a copy was served that is not whole", what));
             }
             broken = broken.or_else(|| self.successor_lacks(world, index));
-            if let Some((_, copy)) = self.led.as_ref().filter(dropped) {
-                broken = broken.or_else(|| self.member_passed_over(world, index, copy));
+            if let Some(led) = self.led.as_ref().filter(dropped) {
+                broken = broken.or_else(|| self.member_passed_over(world, index, led));
                 // Where that is waited for, nothing has left that it lacks; as long as clocks tell how long that is.
                 if !(self.consistent && self.keeps_time) {
                     self.excuse(now, Excuse::Trusted);
@@ -378,7 +378,7 @@ impl Copies {
         &self,
         world: &World,
         index: NodeIndex,
-        copy: &LogCopy,
+        (leader, copy): &(NodeIndex, LogCopy),
     ) -> Option<Broken> {
         let now = world.now();
         let calm = |node: NodeIndex, for_at_least: Duration| {
@@ -386,14 +386,20 @@ impl Copies {
                 && now - self.calm.delayed_at(node.0, now) > for_at_least
         };
         let knows = now - self.member_at[index.0] > self.told_within;
+        // Members must have heard of the new set, too.
+        let (left_at, told_at) =
+            (self.member_at[index.0], self.member_at[index.0] + self.told_within);
+        let could_tell = self.calm.delayed_at(leader.0, told_at) <= left_at;
         let is_better = |node: &NodeIndex| {
             is_member(world, copy, *node)
                 && world.state(*node) == NodeState::Running
                 && calm(*node, self.told_within)
                 && self.waiting_since[node.0].is_some_and(|since| now - since > self.told_within)
         };
-        let better =
-            world.nodes().find(is_better).filter(|_| knows && calm(index, self.told_within))?;
+        let better = world
+            .nodes()
+            .find(is_better)
+            .filter(|_| knows && could_tell && calm(index, self.told_within))?;
         let what = format!("node {} in place of node {}", index.0 + 1, better.0 + 1);
         Some(("whoever was left behind took over", what))
     }
