@@ -522,8 +522,7 @@ impl Replicator {
     /// What this node's copy is worth in an election.
     pub(crate) fn position(&self) -> LogPosition {
         if matches!(self.role, Role::Leading) && self.position == LogPosition::default() {
-            // Nothing has happened yet.
-            return LogPosition::default();
+            return LogPosition::NOTHING_YET;
         }
         match self.protection {
             Protection::Protected | Protection::Unprotected | Protection::InSync => {

@@ -364,7 +364,7 @@ impl Monitor {
     fn learn_position(&mut self, now: Instant, position: LogPosition, until: Option<Instant>) {
         let before = std::mem::replace(&mut self.told_position, position);
         self.position_until = until;
-        if self.mode == Mode::Active && position > LogPosition::default() {
+        if self.mode == Mode::Active && position > LogPosition::NOTHING_YET {
             // It may have begun with nothing, but clients have been with it since.
             self.claimed_with = self.claimed_with.max(LogPosition::NOT_WHOLE);
         }

@@ -95,6 +95,9 @@ impl LogPosition {
     /// In beats: a copy of which nothing is known but that it may not be whole.
     pub const NOT_WHOLE: LogPosition = LogPosition(1);
 
+    /// A copy that is whole, because nothing has happened yet.
+    pub const NOTHING_YET: LogPosition = LogPosition::complete(0);
+
     /// In beats: whatever has left is in this copy, as of in-sync set number `generation`. Copies of one generation
     /// are equally good, though what each knows of the others' last entries is out of date all the time; one of a later
     /// generation has what those that were left behind may lack.

@@ -49,7 +49,7 @@ fn of_two_active_nodes_the_isolated_one_yields_whatever_its_term() {
 #[test]
 fn of_two_that_began_with_nothing_the_one_that_has_seen_clients_stays() {
     for (seen, theirs, yields) in [
-        (LogPosition::default(), LogPosition::default(), true),
+        (LogPosition::NOTHING_YET, LogPosition::default(), true),
         (LogPosition::complete(1), LogPosition::default(), false),
         (LogPosition::complete(1), LogPosition::NOT_WHOLE, true),
         (LogPosition::complete(1), LogPosition::complete(0), true),
