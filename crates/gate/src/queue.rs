@@ -140,11 +140,11 @@ impl FrameQueue {
     }
 
     /// For a link that cuts TCP frames longer than the MTU, and fills in the checksums of TCP: see
-    /// [`FrameQueue::pop_transmit_uncut`]. One 64 KiB frame costs little more than one of 1500 bytes.
+    /// [`FrameQueue::pop_transmit_uncut`]. One 64 KiB frame costs little more than one of 1500 bytes. Over IPv6 none
+    /// is longer: smoltcp would take it for one that it must fragment, and drop it.
     #[must_use]
     pub fn with_segmentation(mut self) -> Self {
         self.capabilities.segmentation.tcpv4 = Some(UNCUT_LEN_MAX);
-        self.capabilities.segmentation.tcpv6 = Some(UNCUT_LEN_MAX);
         self.capabilities.checksum.tcp = Checksum::Rx;
         self.tx.segment_size = Some(NonZeroU16::MAX);
         self

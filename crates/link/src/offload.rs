@@ -84,29 +84,35 @@ impl Deferred {
     /// For segments of at most `segment_size` bytes of payload each.
     pub(crate) fn new(frame: &[u8], segment_size: NonZeroU16) -> Result<Deferred, Unfit> {
         let ethernet = EthernetFrame::new_checked(frame).map_err(|_| Unfit)?;
-        let (gso_type, source, destination, protocol, header_len) = match ethernet.ethertype() {
+        let (gso_type, source, destination, protocol, header_len, payload_len) = match ethernet
+            .ethertype()
+        {
             EthernetProtocol::Ipv4 => {
                 let ip = Ipv4Packet::new_checked(ethernet.payload()).map_err(|_| Unfit)?;
                 let (source, destination) = (ip.src_addr().into(), ip.dst_addr().into());
-                (GSO_TCP_V4, source, destination, ip.next_header(), usize::from(ip.header_len()))
+                let (header_len, payload_len) = (usize::from(ip.header_len()), ip.payload().len());
+                (GSO_TCP_V4, source, destination, ip.next_header(), header_len, payload_len)
             }
             EthernetProtocol::Ipv6 => {
                 let ip = Ipv6Packet::new_checked(ethernet.payload()).map_err(|_| Unfit)?;
                 let (source, destination) = (ip.src_addr().into(), ip.dst_addr().into());
-                (GSO_TCP_V6, source, destination, ip.next_header(), ip.header_len())
+                let payload_len = ip.payload().len();
+                (GSO_TCP_V6, source, destination, ip.next_header(), ip.header_len(), payload_len)
             }
             EthernetProtocol::Arp | EthernetProtocol::Unknown(_) => return Err(Unfit),
         };
         let start = ETHERNET_HEADER_LEN + header_len;
-        let segment = frame.get(start..).filter(|_| protocol == IpProtocol::Tcp).ok_or(Unfit)?;
+        // What is padded is not ours: the kernel would take the padding for payload.
+        let is_ours = |rest: &&[u8]| protocol == IpProtocol::Tcp && rest.len() == payload_len;
+        let segment = frame.get(start..).filter(is_ours).ok_or(Unfit)?;
         let tcp = TcpPacket::new_checked(segment).map_err(|_| Unfit)?;
         let len = u32::try_from(segment.len()).map_err(|_| Unfit)?;
-        let fits = tcp.payload().len() <= usize::from(segment_size.get());
+        let is_one = tcp.payload().len() <= usize::from(segment_size.get());
         let header = OffloadHeader {
             flags: NEEDS_CHECKSUM,
-            gso_type: if fits { GSO_NONE } else { gso_type },
+            gso_type: if is_one { GSO_NONE } else { gso_type },
             header_len: (start + usize::from(tcp.header_len())) as u16,
-            gso_size: segment_size.get(),
+            gso_size: if is_one { 0 } else { segment_size.get() },
             checksum_start: start as u16,
             checksum_offset: TCP_CHECKSUM,
         };

@@ -107,7 +107,13 @@ pub(crate) fn interface_carrier(control: BorrowedFd<'_>, name: &str) -> io::Resu
 /// Attaches `device`, an open `/dev/net/tun`, to the TAP `name`, with an offload header before each frame.
 pub(crate) fn attach_with_offload_headers(device: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     let flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR) as i16;
-    InterfaceRequest::new(name, &flags.to_ne_bytes()).call(device, libc::TUNSETIFF as c_ulong)
+    InterfaceRequest::new(name, &flags.to_ne_bytes()).call(device, libc::TUNSETIFF as c_ulong)?;
+    // A TAP that exists has those of its former owner, who may have asked for longer ones.
+    let len = packet::OFFLOAD_HEADER_LEN as c_int;
+    // SAFETY: TUNSETVNETHDRSZ reads one int, which outlives the call.
+    let result =
+        unsafe { libc::ioctl(device.as_raw_fd(), libc::TUNSETVNETHDRSZ as _, &raw const len) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Says whether a TAP outlives its descriptors.

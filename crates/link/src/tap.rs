@@ -202,7 +202,7 @@ impl Tap {
         let iface =
             Iface::without_packet_info(name, Mode::Tap).map_err(|error| explain(name, error))?;
         let fd = with_offload_headers(name, sys::into_owned_fd(iface), existed)
-            .map_err(setup("ask for offload headers"))?;
+            .map_err(|error| explain(name, error))?;
         rustix::io::ioctl_fionbio(&fd, true)
             .map_err(|errno| setup("set the non-blocking mode")(errno.into()))?;
         sys::clear_offload(fd.as_fd()).map_err(setup("clear the offload settings"))?;
@@ -379,8 +379,20 @@ fn with_offload_headers(name: &str, tap: OwnedFd, existed: bool) -> io::Result<O
         sys::set_persistent(tap.as_fd(), true)?;
     }
     drop(tap);
+    if existed {
+        attach(name, device.as_fd())?;
+    } else {
+        let attached = attach(name, device.as_fd());
+        let kept = attached.and_then(|()| sys::set_persistent(device.as_fd(), false));
+        kept.inspect_err(|_| log::warn!("TAP {name} stays: remove it by `ip link del {name}`"))?;
+    }
+    Ok(device)
+}
+
+/// Attaches as soon as nobody else is attached any more.
+fn attach(name: &str, device: BorrowedFd<'_>) -> io::Result<()> {
     let give_up = Clock.now() + REATTACH_MAX;
-    while let Err(error) = sys::attach_with_offload_headers(device.as_fd(), name) {
+    while let Err(error) = sys::attach_with_offload_headers(device, name) {
         // A process that another thread has forked, and that has not come to its exec yet, still has the old one.
         let lingers = Errno::from_io_error(&error) == Some(Errno::BUSY);
         if !lingers || Clock.now() > give_up {
@@ -388,10 +400,7 @@ fn with_offload_headers(name: &str, tap: OwnedFd, existed: bool) -> io::Result<O
         }
         Poller.wait(&[], Some(Clock.now() + REATTACH_EVERY))?;
     }
-    if !existed {
-        sys::set_persistent(device.as_fd(), false)?;
-    }
-    Ok(device)
+    Ok(())
 }
 
 fn check_name(name: &str) -> Result<(), TapError> {

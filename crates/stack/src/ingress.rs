@@ -67,9 +67,7 @@ impl<D: Device> Stack<D> {
             self.counters.frames_malformed += 1;
             return;
         }
-        if !self.goes_on(&parsed.payload) {
-            self.serve_in_hand(now);
-        }
+        let before = if self.goes_on(&parsed.payload) { None } else { self.in_hand.take() };
         self.learn(now, &parsed);
         match parsed.payload {
             Payload::Tcp(segment) => {
@@ -92,6 +90,10 @@ impl<D: Device> Stack<D> {
                 self.counters.frames_other += 1;
                 self.feed(now, frame, Destination::Misc);
             }
+        }
+        // Not before: it may take the room that there was for an answer to this frame.
+        if let Some(key) = before {
+            self.serve(now, key);
         }
     }
 

@@ -33,7 +33,7 @@ impl OffloadHeader {
     }
 }
 
-/// The kernel writes this header before each frame once `PACKET_VNET_HDR` is set, and reads one.
+/// The kernel writes this header (to a TAP: always, as it is opened) before each frame once `PACKET_VNET_HDR` is set, and reads one.
 pub(crate) const OFFLOAD_HEADER_LEN: usize = size_of::<OffloadHeader>();
 
 const _: () = assert!(OFFLOAD_HEADER_LEN == 10);

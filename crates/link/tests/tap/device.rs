@@ -175,7 +175,7 @@ fn an_interface_that_is_no_tap_is_refused() -> Result<()> {
 
 fn a_new_tap_is_as_wanted() -> Result<()> {
     let tap = Tap::open("new0", TapOptions { mtu: Some(9000) })?;
-    ensure!(tap.mtu() == 9000 && tap.buffer_len() == 9019);
+    ensure!(tap.mtu() == 9000 && tap.buffer_len() == 9029);
     ensure!(ip("link show new0")?.contains("mtu 9000"));
     ensure!(!ip("-6 addr show dev new0")?.contains("fe80"), "the kernel made itself an address");
     Ok(())

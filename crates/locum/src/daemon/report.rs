@@ -147,6 +147,7 @@ impl Reporter {
         let mut queues = flatten(&service.queue);
         let Outboxes { heartbeat, stack, control } = &self.outboxes;
         queues.insert("fenced_frames".to_owned(), service.fenced_frames);
+        queues.insert("frames_waiting".to_owned(), service.frames_waiting);
         queues.insert("to_heartbeat_full".to_owned(), heartbeat.dropped());
         queues.insert("to_stack_full".to_owned(), stack.dropped());
         queues.insert("to_control_full".to_owned(), control.dropped());

@@ -460,7 +460,8 @@ impl Copies {
                 *garbled = record.garbled().len();
                 for loss in &record.losses()[*losses..] {
                     let spoken = self.segments.borrow().last_heard(host, loss.port);
-                    let forgot = loss.at - spoken.unwrap_or_default() > FORGETFUL;
+                    let forgot =
+                        loss.at - spoken.unwrap_or_default() > FORGETFUL || is_misled(world, host);
                     let is_left_out =
                         self.left_out.is_some() && program.connects_to() == self.left_out;
                     let excuse = |opened_at| match is_left_out {
@@ -544,6 +545,18 @@ impl Copies {
             programs.map(|program| program.record().connections_opened().len() as u64).sum();
         self.tally
     }
+}
+
+/// Whether a client believes that a service address is at a MAC which is no node's: a hostile host has said so, the nodes
+/// have defended it as often as they may (RFC 5227 §2.4), and the client has yet to ask again.
+fn is_misled(world: &World, host: HostId) -> bool {
+    let is_of_the_group =
+        |mac| world.nodes().any(|index| world.config_of(index).identity.service_mac() == mac);
+    let addresses = world.nodes().next().map(|index| &world.config_of(index).identity.service);
+    addresses.into_iter().flatten().any(|cidr| {
+        let believed = world.host(host).neighbour(cidr.address());
+        believed.is_some_and(|mac| !is_of_the_group(mac))
+    })
 }
 
 /// The rule that was broken when a connection was lost; counts what broke none.
