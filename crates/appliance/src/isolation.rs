@@ -57,6 +57,10 @@ impl Isolation {
     /// This node is active from now on.
     pub(crate) fn activate(&mut self, now: Instant) {
         self.spoke_at = now;
+        if let Doubt::Until { isolated, .. } = &mut self.doubt {
+            // A waiting node speaks to nobody: that nobody answered told nothing.
+            *isolated = false;
+        }
     }
 
     /// A peer has fallen silent without a word: nothing waits for it any more.
@@ -133,6 +137,15 @@ mod tests {
         isolation.hear(at(heard));
         isolation.lose_peer(at(heard + 25));
         isolation
+    }
+
+    /// Beats may have a link of their own, and then a waiting node hears next to nothing (swarm, seed 12006700).
+    #[test]
+    fn a_waiting_node_that_heard_little_is_not_isolated_when_it_becomes_active() {
+        let mut isolation = cut_off_at(0);
+        isolation.hear(at(100));
+        isolation.activate(at(101));
+        assert!(isolation.doubts() && !isolation.is_isolated(at(101)));
     }
 
     #[test]

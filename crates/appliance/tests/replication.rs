@@ -1,6 +1,6 @@
 //! Two service halves, one of which follows the other: what they count when the one takes the other's place.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use locum_appliance::{
     ServicePort,
 };
 use locum_gate::{Identity, MacMode};
+use locum_link::offload;
 use locum_services::ServiceConfig;
 use locum_types::{
     BootNonce, Grant, GroupId, Instant, Mode, ModeCell, NodeId, Priority, Protection, Succeeded,
@@ -35,11 +36,16 @@ struct Half {
 
 impl Half {
     fn new(id: u8) -> Self {
+        Half::with(&config(id))
+    }
+
+    fn with(config: &NodeConfig) -> Self {
+        let id = config.identity.node.get();
         let cell = Arc::new(ModeCell::new());
         let echo = ServiceConfig::Echo.build().expect("echo needs nothing");
         let services = vec![ServicePort { port: 7, service: echo, replicate: true }];
         let seeds = Seeds { boot: BootNonce(u64::from(id)), seed: id.into(), isn_key: [id; 16] };
-        let half = ServiceHalf::new(&config(id), seeds, services, Arc::clone(&cell), Instant::ZERO);
+        let half = ServiceHalf::new(config, seeds, services, Arc::clone(&cell), Instant::ZERO);
         Half { half: half.expect("one service, one port"), cell }
     }
 
@@ -48,6 +54,23 @@ impl Half {
         self.cell.store(Grant { mode: Mode::Active, term: Term(term), lease });
         self.half.set_active(now, None);
         self.half.poll(now);
+    }
+
+    /// What it says to `other` arrives, cut as a kernel would.
+    fn speak_to(&mut self, other: &mut Half) {
+        while let Some(segments) = self.half.poll_replication(|frame, size| {
+            let mut segments = Vec::new();
+            match size {
+                Some(size) => offload::cut(frame, size, |segment| segments.push(segment.to_vec())),
+                None => segments.push(frame.to_vec()),
+            }
+            segments
+        }) {
+            for segment in segments {
+                assert!(segment.len() <= 1514, "{} bytes", segment.len());
+                other.half.push_replication(&segment);
+            }
+        }
     }
 
     fn replication(&self) -> ReplicationStatus {
@@ -86,7 +109,7 @@ fn config(id: u8) -> NodeConfig {
             buffer: 1 << 20,
             prefer: Prefer::Availability,
             compare_every: 1_000,
-            segmentation: false,
+            segmentation: true,
         }),
     }
 }
@@ -105,12 +128,8 @@ fn converse(
         leader.half.poll(*now);
         leader.half.note_turn(Duration::from_micros(now.as_micros() % 1_000));
         follower.half.poll(*now);
-        while let Some(frame) = leader.half.poll_replication(|frame, _| frame.to_vec()) {
-            follower.half.push_replication(&frame);
-        }
-        while let Some(frame) = follower.half.poll_replication(|frame, _| frame.to_vec()) {
-            leader.half.push_replication(&frame);
-        }
+        leader.speak_to(follower);
+        follower.speak_to(leader);
     }
 }
 
@@ -120,7 +139,11 @@ fn is_in_sync(follower: &Half) -> bool {
 
 /// A leader and its follower, which is in sync, and what time it is.
 fn pair() -> (Half, Half, Instant) {
-    let (mut leader, mut follower) = (Half::new(1), Half::new(2));
+    pair_of([config(1), config(2)])
+}
+
+fn pair_of(configs: [NodeConfig; 2]) -> (Half, Half, Instant) {
+    let [mut leader, mut follower] = configs.map(|config| Half::with(&config));
     let mut now = Instant::from_millis(1);
     leader.become_active(now, 1);
     follower.half.set_active(now, Some(node(1)));
@@ -214,6 +237,34 @@ fn from_client(ethertype: EthernetProtocol, len: usize, fill: impl FnOnce(&mut [
     bytes
 }
 
+/// Such a node with an IPv6 address of its own.
+fn config_v6(id: u8) -> NodeConfig {
+    let address = |id: u8| Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, 10 + u16::from(id));
+    let mut config = config(id);
+    config.identity.node_address = IpCidr::new(address(id).into(), 64);
+    config.peers = vec![Peer { id: node(3 - id), address: IpAddr::V6(address(3 - id)).into() }];
+    config
+}
+
+/// smoltcp takes what is longer than the MTU over IPv6 for something to fragment, and drops it.
+#[test]
+fn more_than_fits_one_segment_reaches_a_follower_by_either_family() {
+    for configs in [[config(1), config(2)], [config_v6(1), config_v6(2)]] {
+        let (mut leader, mut follower, mut now) = pair_of(configs);
+        let before = follower.replication().counters.entries_applied;
+        for _ in 0..64 {
+            assert!(leader.half.push(&datagram(100)));
+        }
+        let began = now;
+        converse(&mut leader, &mut follower, &mut now, |follower| {
+            follower.replication().counters.entries_applied == before + 64
+        });
+        assert!(now - began < DEAD_AFTER, "{:?}", now - began);
+        let bytes = leader.replication().counters.bytes_appended;
+        assert!(bytes > 1_500 && is_in_sync(&follower), "{bytes} bytes");
+    }
+}
+
 /// Who has the service address? Asks `sender`, who has none if it is 0.0.0.0.
 fn question(sender: Ipv4Addr) -> Vec<u8> {
     let question = ArpRepr::EthernetIpv4 {
@@ -228,15 +279,15 @@ fn question(sender: Ipv4Addr) -> Vec<u8> {
     })
 }
 
-/// A datagram to the echo service.
-fn datagram() -> Vec<u8> {
+/// A datagram of `len` bytes to the echo service.
+fn datagram(len: usize) -> Vec<u8> {
     let checksums = ChecksumCapabilities::default();
     let udp = UdpRepr { src_port: 40_000, dst_port: 7 };
     let ip = Ipv4Repr {
         src_addr: CLIENT,
         dst_addr: SERVICE,
         next_header: IpProtocol::Udp,
-        payload_len: udp.header_len() + 1,
+        payload_len: udp.header_len() + len,
         hop_limit: 64,
     };
     from_client(EthernetProtocol::Ipv4, ip.buffer_len() + ip.payload_len, |room| {
@@ -244,7 +295,7 @@ fn datagram() -> Vec<u8> {
         ip.emit(&mut packet, &checksums);
         let mut datagram = UdpPacket::new_unchecked(packet.payload_mut());
         let ends = (&CLIENT.into(), &SERVICE.into());
-        udp.emit(&mut datagram, ends.0, ends.1, 1, |bytes| bytes.fill(b'x'), &checksums);
+        udp.emit(&mut datagram, ends.0, ends.1, len, |bytes| bytes.fill(b'x'), &checksums);
     })
 }
 
@@ -260,11 +311,11 @@ fn stalled() -> (Half, Instant) {
     let (mut leader, _, now) = pair();
     sent(&mut leader, now);
     for _ in 0..20 {
-        while leader.half.push(&datagram()) {}
+        while leader.half.push(&datagram(1)) {}
         leader.half.poll(now);
         assert_eq!(sent(&mut leader, now), []);
     }
-    assert!(!leader.half.is_ready() && !leader.half.push(&datagram()), "nothing waits");
+    assert!(!leader.half.is_ready() && !leader.half.push(&datagram(1)), "nothing waits");
     (leader, now)
 }
 
