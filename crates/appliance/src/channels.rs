@@ -121,7 +121,7 @@ impl Channels {
         let Some(channel) = self.channels.first() else { return };
         let socket = self.sockets.get_mut::<tcp::Socket<'_>>(channel.handle);
         let peer = self.peers.iter().find(|peer| peer.id == to);
-        let is_free = socket.state() == tcp::State::Closed && now >= self.connect_again_at;
+        let is_free = is_at_rest(socket) && now >= self.connect_again_at;
         let Some(peer) = peer.filter(|_| is_free) else { return };
         self.connect_again_at = now + CONNECT_EVERY;
         let remote = IpEndpoint::new(peer.address, self.port);
@@ -179,7 +179,7 @@ impl Channels {
             socket.abort();
         }
         let established = socket.state() == tcp::State::Established || is_last_word;
-        let is_open = socket.is_open();
+        let is_at_rest = is_at_rest(socket);
         match (self.channels[index].connection, established) {
             (None, true) => {
                 self.connections += 1;
@@ -193,7 +193,7 @@ impl Channels {
             }
             (None, false) | (Some(_), true) => {}
         }
-        if self.listening && !is_open {
+        if self.listening && is_at_rest {
             let own = self.identity.node_address.address();
             let endpoint = IpListenEndpoint { addr: Some(own), port: self.port };
             // A closed socket listens on any port but 0.
@@ -302,6 +302,12 @@ impl Channels {
             self.frames.push(&frame);
         }
     }
+}
+
+/// Whether a socket can be used anew. Until its RST is sent it cannot: the peer would go on in the belief that nothing has
+/// happened (swarm, seed 12004843).
+fn is_at_rest(socket: &tcp::Socket<'_>) -> bool {
+    !socket.is_open() && socket.remote_endpoint().is_none()
 }
 
 fn socket() -> tcp::Socket<'static> {
