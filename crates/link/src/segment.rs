@@ -42,11 +42,12 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// As a small office switch: MTU 1500, 300 s of ageing (IEEE 802.1D, table 7-5).
+    /// As a small office switch: MTU 1500, 300 s of ageing (IEEE 802.1D, table 7-5), and buffers for more than one
+    /// station says at once: here that takes no time.
     fn default() -> Self {
         Config {
             mtu: 1500,
-            queue_depth: 512,
+            queue_depth: 1024,
             in_flight_max: 16_384,
             ageing: Duration::from_secs(300),
             stations_max: 4_096,
