@@ -289,6 +289,11 @@ impl Replicator {
         self.protection == Protection::Protected
     }
 
+    /// The number of the in-sync set.
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+
     /// The active node, if it is another one.
     pub(crate) fn active(&self) -> Option<NodeId> {
         self.active

@@ -9,6 +9,7 @@ use locum_gate::frame::speaks_of_neighbours;
 use locum_gate::{
     FrameQueue, Gate, GateCounters, Identity, QueueCounters, Sighting, node_mac, relay,
 };
+use locum_replica::Generation;
 use locum_stack::{AddServiceError, Stack};
 use locum_types::sabotage::{Sabotage, sabotaged};
 use locum_types::{Health, Instant, LogPosition, Mode, ModeCell, NodeId, Succeeded};
@@ -65,6 +66,8 @@ pub struct ServiceHalf {
     leaving: bool,
     /// While leaving: received frames are left for the successor.
     relaying: bool,
+    /// The in-sync set that it had when it began to leave.
+    left_with: Generation,
     /// Until then what is said waits for followers, before the successor may begin.
     drain_until: Option<Instant>,
     drain_max: Duration,
@@ -114,6 +117,7 @@ impl ServiceHalf {
             mtu: config.mtu,
             leaving: false,
             relaying: false,
+            left_with: Generation::default(),
             drain_until: None,
             drain_max: DRAIN_MAX.min(config.dead_after / 4),
             inherited: VecDeque::new(),
@@ -161,8 +165,13 @@ impl ServiceHalf {
         let copied = self.replicator.as_ref().is_some_and(Replicator::is_protected);
         if begins && copied {
             self.relaying = true;
+            self.left_with = self.generation();
             self.drain_until = Some(now + self.drain_max);
         }
+    }
+
+    fn generation(&self) -> Generation {
+        self.replicator.as_ref().map_or(Generation::default(), Replicator::generation)
     }
 
     /// Whether received frames are left for the successor.
@@ -340,7 +349,9 @@ impl ServiceHalf {
         while self.holds.front().is_some_and(|&(frames, _)| frames <= self.taken) {
             self.holds.pop_front();
         }
-        if self.relaying && !replicator.is_protected() {
+        if self.relaying
+            && (!replicator.is_protected() || replicator.generation() != self.left_with)
+        {
             // The follower that left may be the successor, active already without what this frame is about.
             return true;
         }

@@ -317,7 +317,11 @@ impl Copies {
                 && calm(*node)
         };
         let heard = now - self.calm.delayed_at(index.0, now) > self.settling;
-        let better = world.nodes().find(had_everything).filter(|_| heard && !was_split)?;
+        // Of a log without an entry nothing is lost.
+        let is_empty = |copy: &LogCopy| copy.point.is_some_and(|point| point.position.0 == 0);
+        let had_some = !self.led.as_ref().is_some_and(|(_, copy)| is_empty(copy));
+        let better =
+            world.nodes().find(had_everything).filter(|_| heard && !was_split && had_some)?;
         let what = format!(
             "node {} ({cause}) begins a new log, node {} had everything",
             index.0 + 1,
