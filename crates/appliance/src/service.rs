@@ -162,16 +162,12 @@ impl ServiceHalf {
         let begins = leaving && !self.leaving;
         self.leaving = leaving && !sabotaged(Sabotage::LateVoice);
         self.stack.device_mut().hold_announcements(self.leaving);
-        let copied = self.replicator.as_ref().is_some_and(Replicator::is_protected);
-        if begins && copied {
+        let copied = self.replicator.as_ref().filter(|replicator| replicator.is_protected());
+        if let Some(replicator) = copied.filter(|_| begins) {
             self.relaying = true;
-            self.left_with = self.generation();
+            self.left_with = replicator.generation();
             self.drain_until = Some(now + self.drain_max);
         }
-    }
-
-    fn generation(&self) -> Generation {
-        self.replicator.as_ref().map_or(Generation::default(), Replicator::generation)
     }
 
     /// Whether received frames are left for the successor.

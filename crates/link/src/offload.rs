@@ -83,25 +83,8 @@ pub(crate) struct Deferred {
 impl Deferred {
     /// For segments of at most `segment_size` bytes of payload each.
     pub(crate) fn new(frame: &[u8], segment_size: NonZeroU16) -> Result<Deferred, Unfit> {
-        let ethernet = EthernetFrame::new_checked(frame).map_err(|_| Unfit)?;
-        let (gso_type, source, destination, protocol, header_len, payload_len) = match ethernet
-            .ethertype()
-        {
-            EthernetProtocol::Ipv4 => {
-                let ip = Ipv4Packet::new_checked(ethernet.payload()).map_err(|_| Unfit)?;
-                let (source, destination) = (ip.src_addr().into(), ip.dst_addr().into());
-                let (header_len, payload_len) = (usize::from(ip.header_len()), ip.payload().len());
-                (GSO_TCP_V4, source, destination, ip.next_header(), header_len, payload_len)
-            }
-            EthernetProtocol::Ipv6 => {
-                let ip = Ipv6Packet::new_checked(ethernet.payload()).map_err(|_| Unfit)?;
-                let (source, destination) = (ip.src_addr().into(), ip.dst_addr().into());
-                let payload_len = ip.payload().len();
-                (GSO_TCP_V6, source, destination, ip.next_header(), ip.header_len(), payload_len)
-            }
-            EthernetProtocol::Arp | EthernetProtocol::Unknown(_) => return Err(Unfit),
-        };
-        let start = ETHERNET_HEADER_LEN + header_len;
+        let IpHeader { source, destination, protocol, payload_start: start, payload_len } =
+            IpHeader::of(frame)?;
         // What is padded is not ours: the kernel would take the padding for payload.
         let is_ours = |rest: &&[u8]| protocol == IpProtocol::Tcp && rest.len() == payload_len;
         let segment = frame.get(start..).filter(is_ours).ok_or(Unfit)?;
@@ -110,7 +93,11 @@ impl Deferred {
         let is_one = tcp.payload().len() <= usize::from(segment_size.get());
         let header = OffloadHeader {
             flags: NEEDS_CHECKSUM,
-            gso_type: if is_one { GSO_NONE } else { gso_type },
+            gso_type: match source {
+                _ if is_one => GSO_NONE,
+                IpAddress::Ipv4(_) => GSO_TCP_V4,
+                IpAddress::Ipv6(_) => GSO_TCP_V6,
+            },
             header_len: (start + usize::from(tcp.header_len())) as u16,
             gso_size: if is_one { 0 } else { segment_size.get() },
             checksum_start: start as u16,
@@ -118,6 +105,47 @@ impl Deferred {
         };
         let pseudo_header = checksum::pseudo_header(&source, &destination, IpProtocol::Tcp, len);
         Ok(Deferred { header, pseudo_header })
+    }
+}
+
+/// What the IP header of a frame says.
+#[derive(Debug)]
+struct IpHeader {
+    source: IpAddress,
+    destination: IpAddress,
+    /// Of what is behind it; IPv6 may have extensions there.
+    protocol: IpProtocol,
+    /// Where that begins in the frame.
+    payload_start: usize,
+    payload_len: usize,
+}
+
+impl IpHeader {
+    fn of(frame: &[u8]) -> Result<IpHeader, Unfit> {
+        let ethernet = EthernetFrame::new_checked(frame).map_err(|_| Unfit)?;
+        Ok(match ethernet.ethertype() {
+            EthernetProtocol::Ipv4 => {
+                let ip = Ipv4Packet::new_checked(ethernet.payload()).map_err(|_| Unfit)?;
+                IpHeader {
+                    source: ip.src_addr().into(),
+                    destination: ip.dst_addr().into(),
+                    protocol: ip.next_header(),
+                    payload_start: ETHERNET_HEADER_LEN + usize::from(ip.header_len()),
+                    payload_len: ip.payload().len(),
+                }
+            }
+            EthernetProtocol::Ipv6 => {
+                let ip = Ipv6Packet::new_checked(ethernet.payload()).map_err(|_| Unfit)?;
+                IpHeader {
+                    source: ip.src_addr().into(),
+                    destination: ip.dst_addr().into(),
+                    protocol: ip.next_header(),
+                    payload_start: ETHERNET_HEADER_LEN + ip.header_len(),
+                    payload_len: ip.payload().len(),
+                }
+            }
+            EthernetProtocol::Arp | EthernetProtocol::Unknown(_) => return Err(Unfit),
+        })
     }
 }
 
@@ -162,18 +190,7 @@ impl Plan {
             GSO_UDP => Transport::Udp,
             _ => return Err(Unfit),
         };
-        let ethernet = EthernetFrame::new_checked(frame).map_err(|_| Unfit)?;
-        let (source, destination, minimum) = match ethernet.ethertype() {
-            EthernetProtocol::Ipv4 => {
-                let ip = Ipv4Packet::new_checked(ethernet.payload()).map_err(|_| Unfit)?;
-                (ip.src_addr().into(), ip.dst_addr().into(), usize::from(ip.header_len()))
-            }
-            EthernetProtocol::Ipv6 => {
-                let ip = Ipv6Packet::new_checked(ethernet.payload()).map_err(|_| Unfit)?;
-                (ip.src_addr().into(), ip.dst_addr().into(), ip.header_len())
-            }
-            EthernetProtocol::Arp | EthernetProtocol::Unknown(_) => return Err(Unfit),
-        };
+        let IpHeader { source, destination, payload_start: minimum, .. } = IpHeader::of(frame)?;
         let transport_start = usize::from(header.checksum_start);
         let rest = frame.get(transport_start..).ok_or(Unfit)?;
         let header_len = match transport {
@@ -184,9 +201,7 @@ impl Plan {
             Transport::Tcp | Transport::Udp => return Err(Unfit),
         };
         let payload_max = usize::from(header.gso_size);
-        let fits = transport_start >= ETHERNET_HEADER_LEN + minimum
-            && payload_max > 0
-            && header_len < rest.len();
+        let fits = transport_start >= minimum && payload_max > 0 && header_len < rest.len();
         let payload_start = transport_start + header_len;
         let plan =
             Plan { transport, source, destination, transport_start, payload_start, payload_max };

@@ -183,10 +183,7 @@ impl Mouth<'_> {
     fn touch(&mut self, id: FlowId) -> Option<&mut Flow> {
         let key = self.find(id)?;
         let flow = self.table.get_mut(key)?;
-        flow.dirty = true;
-        if !std::mem::replace(&mut flow.queued, true) {
-            self.dirty.push_back(key);
-        }
+        flow.line_up(key, self.dirty);
         Some(flow)
     }
 }

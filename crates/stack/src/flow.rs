@@ -11,6 +11,7 @@ use crate::astray::Astray;
 use crate::forge::{Forged, Negotiated};
 use crate::parse::Segment;
 use crate::service::{CloseReason, FlowId};
+use crate::table::Key;
 use crate::timers::Armed;
 use crate::{Limits, Tuple};
 
@@ -304,6 +305,14 @@ impl Flow {
         self.acked += acked as u64;
         self.unacked -= acked;
         acked
+    }
+
+    /// Wants to be served, and has a place in the queue of those that do.
+    pub(crate) fn line_up(&mut self, key: Key, queue: &mut VecDeque<Key>) {
+        self.dirty = true;
+        if !std::mem::replace(&mut self.queued, true) {
+            queue.push_back(key);
+        }
     }
 
     /// Goes on with another socket in the same state.

@@ -143,8 +143,8 @@ impl<D: Device> Stack<D> {
             if let Some(flow) = self.table.get_mut(key) {
                 flow.client_waits = true;
                 flow.has_spoken = true;
+                flow.line_up(key, &mut self.dirty);
             }
-            self.serve_later(key);
         }
     }
 

@@ -35,19 +35,17 @@ impl<D: Device> Stack<D> {
         let sent = stack_at.is_none_or(|at| at > now);
         flow.dirty = !(told && sent);
         if flow.dirty {
-            self.serve_later(key);
+            flow.line_up(key, &mut self.dirty);
         } else {
             let at = flow.deadline(now, stack_at, &self.config.limits).max(now + TIMER_STEP);
             self.timers.arm(at, key, &mut flow.armed);
         }
     }
 
-    /// Has a flow served once the frames that have come are taken.
+    /// Has a flow served when its turn comes.
     pub(crate) fn serve_later(&mut self, key: Key) {
-        let Some(flow) = self.table.get_mut(key) else { return };
-        flow.dirty = true;
-        if !std::mem::replace(&mut flow.queued, true) {
-            self.dirty.push_back(key);
+        if let Some(flow) = self.table.get_mut(key) {
+            flow.line_up(key, &mut self.dirty);
         }
     }
 

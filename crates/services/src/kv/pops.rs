@@ -62,29 +62,47 @@ pub(super) fn rpop(call: &mut Call<'_>) -> Outcome {
     pop(call, End::Right)
 }
 
-fn blocking_pop(call: &mut Call<'_>, end: End) -> Outcome {
+/// Takes from a key, and replies what was there; says whether anything was.
+type Take = fn(&mut Call<'_>, &[u8], End, usize) -> Result<bool, Failure>;
+
+/// Takes from the first key that has something; says whether there was one.
+fn take_first(
+    call: &mut Call<'_>,
+    keys: Args<'_>,
+    (end, count): (End, usize),
+    take: Take,
+) -> Result<bool, Failure> {
+    for key in keys.iter() {
+        if call.may_take(key) && take(call, key, end, count)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn blocking_pop(call: &mut Call<'_>, end: End, take: Take) -> Outcome {
     let last = call.len() - 1;
     let timeout = call.timeout(last)?;
     let keys = call.args.from(1).first(last - 1);
-    for key in keys.iter() {
-        if !call.may_take(key) {
-            continue;
-        }
-        let items = take(call, key, end, 1)?;
-        if let Some(item) = items.first() {
-            call.out().bulks([key, item].into_iter());
-            return Ok(());
-        }
+    if take_first(call, keys, (end, 1), take)? {
+        return Ok(());
     }
     call.wait(keys.iter(), timeout, InVain::NullArray)
 }
 
+fn take_item(call: &mut Call<'_>, key: &[u8], end: End, count: usize) -> Result<bool, Failure> {
+    let items = take(call, key, end, count)?;
+    let Some(item) = items.first() else { return Ok(false) };
+    call.out().bulks([key, item].into_iter());
+    Ok(true)
+}
+
 pub(super) fn blpop(call: &mut Call<'_>) -> Outcome {
-    blocking_pop(call, End::Left)
+    blocking_pop(call, End::Left, take_item)
 }
 
 pub(super) fn brpop(call: &mut Call<'_>) -> Outcome {
-    blocking_pop(call, End::Right)
+    blocking_pop(call, End::Right, take_item)
 }
 
 fn end(call: &Call<'_>, index: usize) -> Result<End, Failure> {
@@ -197,23 +215,10 @@ impl<'c> Many<'c> {
 const LIST_ENDS: [&str; 2] = ["LEFT", "RIGHT"];
 const SORTED_ENDS: [&str; 2] = ["MIN", "MAX"];
 
-/// Takes from a key, and replies what was there; says whether anything was.
-type Take = fn(&mut Call<'_>, &[u8], End, usize) -> Result<bool, Failure>;
-
-/// Takes from the first key that has something; says whether there was one.
-fn take_many(call: &mut Call<'_>, many: Many<'_>, take: Take) -> Result<bool, Failure> {
-    for key in many.keys.iter() {
-        if call.may_take(key) && take(call, key, many.end, many.count)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 /// Without waiting.
 fn pop_many(call: &mut Call<'_>, ends: [&str; 2], take: Take) -> Outcome {
     let many = Many::read(call, 1, ends)?;
-    if !take_many(call, many, take)? {
+    if !take_first(call, many.keys, (many.end, many.count), take)? {
         call.out().null_array();
     }
     Ok(())
@@ -221,7 +226,7 @@ fn pop_many(call: &mut Call<'_>, ends: [&str; 2], take: Take) -> Outcome {
 
 fn pop_many_or_wait(call: &mut Call<'_>, ends: [&str; 2], take: Take) -> Outcome {
     let many = Many::read(call, 2, ends)?;
-    if take_many(call, many, take)? {
+    if take_first(call, many.keys, (many.end, many.count), take)? {
         return Ok(());
     }
     call.wait(many.keys.iter(), many.timeout, InVain::NullArray)
@@ -303,33 +308,23 @@ pub(super) fn zpopmax(call: &mut Call<'_>) -> Outcome {
     pop_sorted(call, End::Right)
 }
 
-fn blocking_pop_sorted(call: &mut Call<'_>, end: End) -> Outcome {
-    let last = call.len() - 1;
-    let timeout = call.timeout(last)?;
-    let keys = call.args.from(1).first(last - 1);
-    for key in keys.iter() {
-        if !call.may_take(key) {
-            continue;
-        }
-        let taken = take_sorted(call, key, end, 1)?;
-        if let Some((member, score)) = taken.first() {
-            let out = call.out();
-            out.array(3);
-            out.bulk(key);
-            out.bulk(member);
-            out.double(*score);
-            return Ok(());
-        }
-    }
-    call.wait(keys.iter(), timeout, InVain::NullArray)
+fn take_member(call: &mut Call<'_>, key: &[u8], end: End, count: usize) -> Result<bool, Failure> {
+    let taken = take_sorted(call, key, end, count)?;
+    let Some((member, score)) = taken.first() else { return Ok(false) };
+    let out = call.out();
+    out.array(3);
+    out.bulk(key);
+    out.bulk(member);
+    out.double(*score);
+    Ok(true)
 }
 
 pub(super) fn bzpopmin(call: &mut Call<'_>) -> Outcome {
-    blocking_pop_sorted(call, End::Left)
+    blocking_pop(call, End::Left, take_member)
 }
 
 pub(super) fn bzpopmax(call: &mut Call<'_>) -> Outcome {
-    blocking_pop_sorted(call, End::Right)
+    blocking_pop(call, End::Right, take_member)
 }
 
 fn take_members(call: &mut Call<'_>, key: &[u8], end: End, count: usize) -> Result<bool, Failure> {
